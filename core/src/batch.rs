@@ -1,0 +1,46 @@
+//! The tasks to wake, held until the store is not.
+
+use core::task::Waker;
+
+use heapless::Deque;
+
+use crate::Driver;
+
+/// How many wakers leave the exclusive section at a time.
+const SIZE: usize = 32;
+
+/// A fixed number of wakers. All of them are woken, in order, even if one panics.
+pub(crate) struct WakeBatch<'a, D: Driver> {
+    wakers: Deque<Waker, SIZE>,
+    driver: &'a D,
+}
+
+impl<'a, D: Driver> WakeBatch<'a, D> {
+    pub(crate) fn new(driver: &'a D) -> Self {
+        WakeBatch { wakers: Deque::new(), driver }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.wakers.is_full()
+    }
+
+    /// Adds a waker to a batch that is not full.
+    pub(crate) fn add(&mut self, waker: Waker) {
+        let added = self.wakers.push_back(waker);
+        debug_assert!(added.is_ok(), "the batch is full");
+    }
+
+    /// Wakes them all. Not to be called while the store is held.
+    pub(crate) fn wake(&mut self) {
+        while let Some(waker) = self.wakers.pop_front() {
+            self.driver.wake(waker);
+        }
+    }
+}
+
+impl<D: Driver> Drop for WakeBatch<'_, D> {
+    /// A waker panicked: the others' tasks still have to run.
+    fn drop(&mut self) {
+        self.wake();
+    }
+}

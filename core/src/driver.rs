@@ -1,0 +1,53 @@
+//! What the engine asks of a platform: the time, one alarm, and a nudge.
+
+use core::task::Waker;
+
+use crate::Ticks;
+
+/// What became of an alarm that was just set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "an elapsed alarm does not ring: turn again"]
+pub enum Armed {
+    /// The alarm lies ahead and will ring.
+    Pending,
+    /// Its time had passed when [`Driver::arm`] returned. It may not ring any more.
+    Elapsed,
+}
+
+/// A clock with one alarm: all that a port to a new platform has to write.
+///
+/// The engine calls [`now`](Self::now) and [`pend`](Self::pend) from wherever its users call the
+/// engine, at the same time from several threads or interrupt levels. [`arm`](Self::arm) and
+/// [`disarm`](Self::disarm) are called by [`Engine::on_alarm`](crate::Engine::on_alarm) alone.
+pub trait Driver {
+    /// Ticks a second. Durations are rounded up to whole ticks.
+    const TICK_HZ: u64;
+
+    /// The present. Monotonic over all callers; must also work before the alarm is set up.
+    fn now(&self) -> Ticks;
+
+    /// Rings (which leads to a call of `on_alarm`) at `at` or earlier, never later.
+    ///
+    /// Replaces the alarm that was set before. [`Armed::Elapsed`] if `at` is not ahead any more
+    /// by the time this returns: look at the clock *after* writing the compare register.
+    fn arm(&self, at: Ticks) -> Armed;
+
+    /// No alarm is needed until the next [`arm`](Self::arm).
+    fn disarm(&self);
+
+    /// Sees to it that `on_alarm` (or a turn) runs soon, and after this call began.
+    ///
+    /// Several calls may become one. Called from anywhere, interrupts included, so it must not
+    /// wait: set an interrupt pending, unpark a thread.
+    fn pend(&self);
+
+    /// Wakes a task. A driver that lives with unwinding catches panics here.
+    fn wake(&self, waker: Waker) {
+        waker.wake();
+    }
+
+    /// Hears how many ticks after its deadline a timer fired. For statistics.
+    fn fired(&self, late: u64) {
+        let _ = late;
+    }
+}

@@ -1,0 +1,528 @@
+//! The timer: registration on one side, the turn on the other, and the alarm between them.
+//!
+//! # Never lost
+//!
+//! Let *alarm* be the published time at which the driver will turn without being asked. Then, at
+//! every moment at which nobody is inside a call, the alarm is at or before the earliest live
+//! deadline, or a turn is pending:
+//!
+//! * A producer pushes its slot, *then* reads the alarm; if its deadline is earlier, it pends.
+//! * A turner publishes the alarm, *then* looks at the queue once more.
+//!
+//! All four are sequentially consistent, so at least one of the two sees the other. If the turner
+//! sees the slot, it lowers the alarm to suit it. That needs no third look: a producer that read
+//! the alarm before it was lowered had compared itself with a later time, so it pended if it
+//! mattered. A producer with a deadline that is no earlier than the alarm does nothing: the turn
+//! that comes at the alarm takes the queue before it looks at the store.
+//!
+//! Whoever finds the exclusive section taken leaves a mark, and the one inside pends when it
+//! leaves. So a turner that could not enter may sleep, whatever it failed to see.
+//!
+//! Any number of callers may turn, also beside the driver. The alarm that they publish is the
+//! earliest deadline in the store, and each deadline that is earlier than the driver's armed time
+//! came with a pend, by the first rule.
+
+use core::task::Waker;
+use core::time::Duration;
+
+use portable_atomic::{AtomicBool, AtomicU64, Ordering::*};
+
+use crate::batch::WakeBatch;
+use crate::exclusive::{Exclusive, Section};
+use crate::pool::{Chain, Pool};
+use crate::queue::CommandQueue;
+use crate::slot::{Attended, Command, Ended, Expired, News, Released};
+use crate::ticks::{duration_of, ticks_in};
+use crate::{
+    Armed, Claim, Driver, Handle, HeapStore, Inline, Interval, RegisterError, Sleep, Slot, Slots,
+    Store, Ticks, Timeout,
+};
+
+/// A timer with room for `N` armed sleeps, all of it in the value itself.
+///
+/// An armed sleep takes 48 bytes on a 64-bit machine, 40 on a 32-bit one.
+///
+/// ```
+/// use moirai_timer_core::{ManualDriver, Timer};
+/// static TIMER: Timer<ManualDriver, 32> = Timer::new(ManualDriver::new());
+/// ```
+pub type Timer<D, const N: usize> = Engine<D, [Slot; N], HeapStore<Inline<N>>>;
+
+/// How many commands a turn applies before it looks at the clock again.
+const CHUNK: u32 = 64;
+
+/// How many commands a caller of [`Engine::drain`] applies at most.
+const HELPING: u32 = 256;
+
+/// What producers write. On machines with caches it has lines of its own.
+#[cfg_attr(target_pointer_width = "64", repr(align(64)))]
+#[derive(Debug)]
+struct Producers {
+    pool: Pool,
+    queue: CommandQueue,
+    stranded: AtomicU64,
+}
+
+/// What producers read and the turner writes.
+#[cfg_attr(target_pointer_width = "64", repr(align(64)))]
+#[derive(Debug)]
+struct Published {
+    alarm: AtomicU64,
+    closed: AtomicBool,
+}
+
+/// What belongs to whoever turns.
+#[cfg_attr(target_pointer_width = "64", repr(align(64)))]
+#[derive(Debug)]
+struct Inside<S> {
+    store: S,
+    /// The rest of the batch that was taken last: index plus one of its first slot.
+    backlog: u32,
+    turns: u64,
+    fired: u64,
+    cancelled: u64,
+}
+
+/// A timer over any driver `D`, any place for slots `M`, and any store `S`; see [`Timer`].
+///
+/// All methods may be called from anywhere, interrupts included, unless they say otherwise; none
+/// of them waits for another caller.
+#[derive(Debug)]
+pub struct Engine<D, M, S> {
+    producers: Producers,
+    published: Published,
+    inside: Exclusive<Inside<S>>,
+    driver: D,
+    slots: M,
+}
+
+/// What has happened in a timer so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Sleeps that are armed now, of those whose registration a turn has seen.
+    pub armed: u32,
+    /// Sleeps that were armed so far: those that are, and those that were and ended.
+    pub registered: u64,
+    /// Sleeps that reached their deadline.
+    pub fired: u64,
+    /// Sleeps that were dropped before their deadline.
+    pub cancelled: u64,
+    /// Polls that found no slot, and woke their task at once to try again.
+    pub full_repolls: u64,
+    /// Turns, each the visit of one caller to the exclusive section.
+    pub turns: u64,
+}
+
+/// What a [`drain`](Engine::drain) did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Commands that it applied.
+    pub applied: u32,
+    /// Slots that it gave back to the pool.
+    pub freed: u32,
+}
+
+impl<D: Driver, const N: usize> Timer<D, N> {
+    /// A timer with nothing armed.
+    ///
+    /// Fails to compile if `N` is 0 or more than 2^24, or the driver's clock has 0 ticks a second.
+    pub const fn new(driver: D) -> Self {
+        const { assert!(N > 0 && N <= 1 << 24, "a timer has 1 to 2^24 slots") };
+        Engine::with_parts(driver, [const { Slot::new() }; N], HeapStore::new())
+    }
+}
+
+impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
+    /// A timer made of its parts: none of the slots in use, the store empty.
+    pub const fn with_parts(driver: D, slots: M, store: S) -> Self {
+        const { assert!(D::TICK_HZ > 0, "a clock ticks") };
+        Engine {
+            producers: Producers {
+                pool: Pool::new(),
+                queue: CommandQueue::new(),
+                stranded: AtomicU64::new(0),
+            },
+            published: Published {
+                alarm: AtomicU64::new(Ticks::NEVER.get()),
+                closed: AtomicBool::new(false),
+            },
+            inside: Exclusive::new(Inside { store, backlog: 0, turns: 0, fired: 0, cancelled: 0 }),
+            driver,
+            slots,
+        }
+    }
+
+    /// The driver.
+    pub fn driver(&self) -> &D {
+        &self.driver
+    }
+
+    /// Where the slots are.
+    pub fn slots(&self) -> &M {
+        &self.slots
+    }
+
+    // ---- the producers' side ----
+
+    /// Takes a slot if the pool has one at hand.
+    ///
+    /// # Errors
+    /// [`Full`](RegisterError::Full), although a [`drain`](Self::drain) may find some;
+    /// [`ShutDown`](RegisterError::ShutDown).
+    pub fn claim_at_hand(&self) -> Result<Claim, RegisterError> {
+        if self.published.closed.load(Relaxed) {
+            return Err(RegisterError::ShutDown);
+        }
+        let index = self.producers.pool.take(&self.slots).ok_or(RegisterError::Full)?;
+        Ok(Claim::new(index))
+    }
+
+    /// Refuses new sleeps from now on. Those that are armed still fire on time.
+    pub fn shutdown(&self) {
+        self.published.closed.store(true, Relaxed);
+    }
+
+    /// Whether [`shutdown`](Self::shutdown) was called.
+    pub fn is_shut_down(&self) -> bool {
+        self.published.closed.load(Relaxed)
+    }
+
+    fn tell(&self, index: u32, news: News, at: Ticks) {
+        match news {
+            News::Silent => return,
+            News::Merged => {}
+            News::Push => self.producers.queue.push(&self.slots, index),
+        }
+        if at.get() < self.published.alarm.load(SeqCst) {
+            self.driver.pend();
+        }
+    }
+
+    // ---- the turner's side ----
+
+    /// Applies commands, without firing anything: what a producer does that finds the pool empty.
+    ///
+    /// Bounded; does nothing if somebody turns at this moment. Calls nobody's waker.
+    pub fn drain(&self) -> Drained {
+        let Some(mut inside) = self.inside.try_enter() else { return Drained::default() };
+        let mut drained = Drained::default();
+        if inside.backlog != 0 {
+            drained = self.apply(&mut inside, HELPING);
+        }
+        if inside.backlog == 0 {
+            inside.backlog = self.producers.queue.take(&self.slots);
+            let rest = self.apply(&mut inside, HELPING - drained.applied.min(HELPING));
+            drained.applied += rest.applied;
+            drained.freed += rest.freed;
+        }
+        self.leave(inside);
+        drained
+    }
+
+    /// Takes the news, wakes what is due, and says when to turn next.
+    ///
+    /// `None`: there is nothing to wait for, or another caller is inside. Either way, if that
+    /// changes, [`Driver::pend`] is called. An earlier deadline that comes later also pends.
+    ///
+    /// Wakes tasks: not to be called where a waker of the program's may not run.
+    pub fn turn(&self) -> Option<Ticks> {
+        let mut batch = WakeBatch::new(&self.driver);
+        loop {
+            let mut inside = self.inside.try_enter_or_mark()?;
+            let next = self.pass(&mut inside, &mut batch);
+            self.leave(inside);
+            batch.wake();
+            if let Some(next) = next {
+                return (!next.is_never()).then_some(next);
+            }
+        }
+    }
+
+    /// Turns, and sets the driver's alarm: what an interrupt handler calls, after it has
+    /// acknowledged its interrupt.
+    pub fn on_alarm(&self) {
+        while let Some(next) = self.turn() {
+            if self.driver.arm(next) == Armed::Pending {
+                return;
+            }
+        }
+        self.driver.disarm();
+    }
+
+    /// When the earliest sleep is due, of those that a turn has seen. `None` also while another
+    /// caller is inside.
+    pub fn next_deadline(&self) -> Option<Ticks> {
+        let inside = self.inside.try_enter()?;
+        let first = inside.store.first().map(|(at, _)| at).filter(|at| !at.is_never());
+        self.leave(inside);
+        first
+    }
+
+    /// What has happened so far; `None` while another caller is inside.
+    ///
+    /// Applies the commands that wait, so that they are counted.
+    pub fn metrics(&self) -> Option<Metrics> {
+        self.drain();
+        let inside = self.inside.try_enter()?;
+        let armed = inside.store.len();
+        let metrics = Metrics {
+            armed,
+            registered: armed as u64 + inside.fired + inside.cancelled,
+            fired: inside.fired,
+            cancelled: inside.cancelled,
+            full_repolls: self.producers.stranded.load(Relaxed),
+            turns: inside.turns,
+        };
+        self.leave(inside);
+        Some(metrics)
+    }
+
+    fn leave(&self, inside: Section<'_, Inside<S>>) {
+        if inside.leave() {
+            self.driver.pend();
+        }
+    }
+
+    /// One visit to the exclusive section. Ends with the next deadline, or with a full batch.
+    fn pass(&self, inside: &mut Inside<S>, batch: &mut WakeBatch<'_, D>) -> Option<Ticks> {
+        inside.turns += 1;
+        if inside.backlog == 0 {
+            inside.backlog = self.producers.queue.take(&self.slots);
+        }
+        loop {
+            self.apply(inside, CHUNK);
+            if !self.fire(inside, batch) {
+                return None;
+            }
+            if inside.backlog != 0 {
+                continue;
+            }
+            let next = first(inside);
+            self.published.alarm.store(next.get(), SeqCst);
+            // Whoever pushed before that may have read the alarm of before.
+            inside.backlog = self.producers.queue.take(&self.slots);
+            if inside.backlog == 0 {
+                return Some(next);
+            }
+            while inside.backlog != 0 {
+                self.apply(inside, CHUNK);
+            }
+            let next = first(inside);
+            self.published.alarm.store(next.get(), SeqCst);
+            if next > self.driver.now() {
+                return Some(next);
+            }
+        }
+    }
+
+    /// Moves what is due into the batch; false if the batch is too small.
+    fn fire(&self, inside: &mut Inside<S>, batch: &mut WakeBatch<'_, D>) -> bool {
+        let Some((at, _)) = inside.store.first() else { return true };
+        if at.is_never() {
+            return true;
+        }
+        let now = self.driver.now();
+        while let Some((_, index)) = inside.store.first().filter(|(at, _)| *at <= now) {
+            if batch.is_full() {
+                return false;
+            }
+            match self.slots.slot(index).expire(now) {
+                Expired::Later(at) => {
+                    inside.store.set(index, at);
+                    continue;
+                }
+                Expired::Released => {}
+                Expired::Fired { at, waker, free } => {
+                    inside.fired += 1;
+                    self.driver.fired(now.since(at));
+                    if let Some(waker) = waker {
+                        batch.add(waker);
+                    }
+                    if free {
+                        self.producers.pool.give(&self.slots, index);
+                    }
+                }
+            }
+            inside.store.remove(index);
+        }
+        true
+    }
+
+    /// Applies at most `limit` commands of the backlog to the store.
+    fn apply(&self, inside: &mut Inside<S>, limit: u32) -> Drained {
+        let mut free = Chain::new();
+        let mut applied = 0;
+        if inside.backlog != 0 {
+            inside.store.reserve(self.slots.capacity());
+        }
+        while inside.backlog != 0 && applied < limit {
+            let index = inside.backlog - 1;
+            let slot = self.slots.slot(index);
+            inside.backlog = slot.next.load(Relaxed);
+            match slot.accept() {
+                Command::Arm(at) => inside.store.set(index, at),
+                Command::Nothing => {}
+                Command::Free(ended) => {
+                    inside.store.remove(index);
+                    inside.cancelled += (ended == Ended::Cancelled) as u64;
+                    inside.fired += (ended == Ended::Completed) as u64;
+                    free.add(&self.slots, index);
+                }
+            }
+            applied += 1;
+        }
+        let freed = free.len;
+        self.producers.pool.give_chain(&self.slots, free);
+        Drained { applied, freed }
+    }
+}
+
+fn first(inside: &Inside<impl Store>) -> Ticks {
+    inside.store.first().map_or(Ticks::NEVER, |(at, _)| at)
+}
+
+// ---- the futures ----
+
+impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
+    /// The present, by the driver's clock.
+    pub fn now(&self) -> Ticks {
+        self.driver.now()
+    }
+
+    /// Waits for `duration`, counted from this call. A duration that overflows the clock is never.
+    ///
+    /// Takes a slot when it is first polled before its deadline.
+    pub fn sleep(&self, duration: Duration) -> Sleep<&Self> {
+        Sleep::after(self, duration)
+    }
+
+    /// Waits until `deadline`; completes at the first poll if that is past.
+    pub fn sleep_until(&self, deadline: Ticks) -> Sleep<&Self> {
+        Sleep::at(self, deadline)
+    }
+
+    /// Like [`sleep`](Self::sleep), with a slot that is taken now.
+    ///
+    /// # Errors
+    /// If there is none, or the timer was shut down.
+    pub fn try_sleep(&self, duration: Duration) -> Result<Sleep<&Self>, RegisterError> {
+        self.sleep(duration).reserved()
+    }
+
+    /// Like [`sleep_until`](Self::sleep_until), with a slot that is taken now.
+    ///
+    /// # Errors
+    /// If there is none, or the timer was shut down.
+    pub fn try_sleep_until(&self, deadline: Ticks) -> Result<Sleep<&Self>, RegisterError> {
+        self.sleep_until(deadline).reserved()
+    }
+
+    /// Runs `future` for `duration` at most.
+    pub fn timeout<F: IntoFuture>(
+        &self,
+        duration: Duration,
+        future: F,
+    ) -> Timeout<F::IntoFuture, &Self> {
+        Timeout::new(future.into_future(), self.sleep(duration))
+    }
+
+    /// Runs `future` until `deadline` at most.
+    pub fn timeout_at<F: IntoFuture>(
+        &self,
+        deadline: Ticks,
+        future: F,
+    ) -> Timeout<F::IntoFuture, &Self> {
+        Timeout::new(future.into_future(), self.sleep_until(deadline))
+    }
+
+    /// Ticks every `period`, for the first time at once.
+    ///
+    /// # Panics
+    /// If `period` is zero.
+    pub fn interval(&self, period: Duration) -> Interval<&Self> {
+        Interval::new(self.sleep_until(self.now()), period)
+    }
+
+    /// Ticks every `period`, for the first time at `start`.
+    ///
+    /// # Panics
+    /// If `period` is zero.
+    pub fn interval_at(&self, start: Ticks, period: Duration) -> Interval<&Self> {
+        Interval::new(self.sleep_until(start), period)
+    }
+}
+
+// SAFETY: a shared reference reaches one engine, always the same.
+unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
+    type Instant = Ticks;
+
+    fn now(&self) -> Ticks {
+        self.driver.now()
+    }
+
+    fn ticks_in(&self, duration: Duration) -> u64 {
+        ticks_in(duration, D::TICK_HZ)
+    }
+
+    fn duration_of(&self, ticks: u64) -> Duration {
+        duration_of(ticks, D::TICK_HZ)
+    }
+
+    fn ticks_at(&self, at: Ticks) -> Ticks {
+        at
+    }
+
+    fn instant_at(&self, at: Ticks) -> Ticks {
+        at
+    }
+
+    fn claim(&self) -> Result<Claim, RegisterError> {
+        self.claim_at_hand().or_else(|error| {
+            if error == RegisterError::Full {
+                self.drain();
+            }
+            self.claim_at_hand()
+        })
+    }
+
+    unsafe fn attend(&self, claim: &mut Claim, at: Ticks, waker: &Waker) -> bool {
+        let slot = self.slots.slot(claim.index());
+        // SAFETY: a claim makes its bearer the holder; the caller vouches that it is this slot's.
+        match unsafe { slot.attend(waker) } {
+            Attended::Yes => true,
+            Attended::Firing => false,
+            // SAFETY: as above.
+            Attended::Idle => match unsafe { slot.arm(at, waker.clone()) } {
+                Ok(news) => {
+                    self.tell(claim.index(), news, at);
+                    true
+                }
+                Err(_) => false,
+            },
+        }
+    }
+
+    unsafe fn move_to(&self, claim: &mut Claim, at: Ticks) {
+        let news = self.slots.slot(claim.index()).move_to(at);
+        self.tell(claim.index(), news, at);
+    }
+
+    unsafe fn release(&self, claim: Claim, completed: bool) {
+        let index = claim.index();
+        let ended = if completed { Ended::Completed } else { Ended::Cancelled };
+        // SAFETY: a claim makes its bearer the holder; the caller vouches that it is this slot's.
+        let (goes, waker) = unsafe { self.slots.slot(index).release(ended) };
+        match goes {
+            Released::Free => self.producers.pool.give(&self.slots, index),
+            Released::Push => self.producers.queue.push(&self.slots, index),
+            Released::Left => {}
+        }
+        // Last, because it runs code of the task's.
+        drop(waker);
+    }
+
+    fn stranded(&self) {
+        self.producers.stranded.fetch_add(1, Relaxed);
+    }
+}

@@ -1,0 +1,110 @@
+//! The exclusive section: one turner at a time, and nobody waits for it.
+//!
+//! Whoever finds the section taken leaves a mark and goes. The one inside finds the mark when it
+//! leaves, and sees to it that somebody comes back.
+
+use core::cell::UnsafeCell;
+use core::ops::{Deref, DerefMut};
+
+use portable_atomic::{AtomicU8, Ordering::*};
+
+const FREE: u8 = 0;
+const TAKEN: u8 = 1;
+const WANTED: u8 = 2;
+
+/// Data that one caller at a time may use.
+///
+/// The Section Invariant: from the change that takes `state` out of `FREE` until the change back,
+/// exactly one [`Section`] exists, and only through it is `data` reached.
+#[derive(Debug)]
+pub(crate) struct Exclusive<T> {
+    state: AtomicU8,
+    data: UnsafeCell<T>,
+}
+
+// SAFETY: by the Section Invariant `data` is used by one thread at a time.
+unsafe impl<T: Send> Sync for Exclusive<T> {}
+
+/// Proof of being the only one inside.
+pub(crate) struct Section<'a, T> {
+    of: &'a Exclusive<T>,
+}
+
+impl<T> Exclusive<T> {
+    pub(crate) const fn new(data: T) -> Self {
+        Exclusive { state: AtomicU8::new(FREE), data: UnsafeCell::new(data) }
+    }
+
+    /// Enters, if nobody is inside.
+    pub(crate) fn try_enter(&self) -> Option<Section<'_, T>> {
+        self.state.compare_exchange(FREE, TAKEN, SeqCst, Relaxed).ok()?;
+        Some(Section { of: self })
+    }
+
+    /// Enters; or, if somebody is inside, leaves the mark that makes their `leave` return true.
+    pub(crate) fn try_enter_or_mark(&self) -> Option<Section<'_, T>> {
+        loop {
+            if let Some(section) = self.try_enter() {
+                return Some(section);
+            }
+            match self.state.compare_exchange(TAKEN, WANTED, SeqCst, Relaxed) {
+                Ok(_) | Err(WANTED) => return None,
+                // They left in between.
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+impl<T> Section<'_, T> {
+    /// Leaves; whether somebody wanted to enter meanwhile.
+    #[must_use = "somebody may rely on being told"]
+    pub(crate) fn leave(self) -> bool {
+        let of = self.of;
+        core::mem::forget(self);
+        of.state.swap(FREE, SeqCst) == WANTED
+    }
+}
+
+impl<T> Drop for Section<'_, T> {
+    fn drop(&mut self) {
+        self.of.state.store(FREE, SeqCst);
+    }
+}
+
+impl<T> Deref for Section<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: by the Section Invariant nobody else is inside.
+        unsafe { &*self.of.data.get() }
+    }
+}
+
+impl<T> DerefMut for Section<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: by the Section Invariant nobody else is inside.
+        unsafe { &mut *self.of.data.get() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_and_the_mark_is_seen_once() {
+        let exclusive = Exclusive::new(7);
+        let section = exclusive.try_enter().unwrap();
+        assert!(exclusive.try_enter().is_none());
+        assert!(!section.leave(), "a plain try leaves no mark");
+
+        let section = exclusive.try_enter_or_mark().unwrap();
+        assert!(exclusive.try_enter_or_mark().is_none());
+        assert!(exclusive.try_enter_or_mark().is_none());
+        assert!(section.leave());
+
+        let section = exclusive.try_enter().unwrap();
+        assert_eq!(*section, 7);
+        assert!(!section.leave());
+    }
+}

@@ -1,0 +1,120 @@
+//! How the futures reach their timer, and the token that says whose slot it is.
+
+use core::fmt;
+use core::num::NonZeroU32;
+use core::task::Waker;
+use core::time::Duration;
+
+use crate::Ticks;
+
+/// The right to be the only one that uses a slot: its holder arms, moves and releases it.
+///
+/// Neither `Clone` nor constructible outside: it comes from an engine and goes back to it.
+#[derive(Debug)]
+pub struct Claim {
+    /// The slot's index plus one, so that an `Option<Claim>` is no larger.
+    number: NonZeroU32,
+    shard: u32,
+}
+
+impl Claim {
+    pub(crate) fn new(index: u32) -> Claim {
+        Claim { number: NonZeroU32::MIN.saturating_add(index), shard: 0 }
+    }
+
+    pub(crate) fn index(&self) -> u32 {
+        self.number.get() - 1
+    }
+
+    /// Notes which of several engines it came from.
+    #[must_use]
+    pub fn with_shard(self, shard: u32) -> Claim {
+        Claim { shard, ..self }
+    }
+
+    /// The number given to [`with_shard`](Self::with_shard), or 0.
+    pub fn shard(&self) -> u32 {
+        self.shard
+    }
+}
+
+/// Why a timer could not be armed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// All slots are in use, and there may be no more.
+    Full,
+    /// The timer was shut down.
+    ShutDown,
+}
+
+impl fmt::Display for RegisterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RegisterError::Full => "all slots of the timer are in use",
+            RegisterError::ShutDown => "the timer was shut down",
+        })
+    }
+}
+
+impl core::error::Error for RegisterError {}
+
+/// A way to reach a timer: `&Engine`, or the handle type of a driver crate.
+///
+/// [`Sleep`](crate::Sleep), [`Timeout`](crate::Timeout) and [`Interval`](crate::Interval) are
+/// generic over it; programs have no reason to call it.
+///
+/// # Safety
+///
+/// A claim that a handle gave out has to reach the same engine in every later call on that handle.
+pub unsafe trait Handle {
+    /// A point in time, in the terms of the handle's users.
+    type Instant: Copy + fmt::Debug;
+
+    /// The present.
+    fn now(&self) -> Ticks;
+
+    /// Whether `at` is not ahead any more. For platforms that can say no faster than the clock.
+    fn is_due(&self, at: Ticks) -> bool {
+        at <= self.now()
+    }
+
+    /// The ticks that `duration` takes, rounded up; saturates.
+    fn ticks_in(&self, duration: Duration) -> u64;
+
+    /// The duration of so many ticks, rounded down.
+    fn duration_of(&self, ticks: u64) -> Duration;
+
+    /// `at` in ticks: 0 if it is before the driver's zero, *never* if it is beyond the last tick.
+    fn ticks_at(&self, at: Self::Instant) -> Ticks;
+
+    /// The point in time that `at` stands for. *Never* becomes the latest that there is, or some
+    /// point far in the future.
+    fn instant_at(&self, at: Ticks) -> Self::Instant;
+
+    /// Takes a slot, not armed yet.
+    fn claim(&self) -> Result<Claim, RegisterError>;
+
+    /// Sees to it that `waker` is woken at `at` or soon after: arms the slot, or, if it is armed
+    /// already, replaces its waker. False if the slot is in use at this moment by whoever fires it;
+    /// it has to be given up then.
+    ///
+    /// # Safety
+    /// The claim came from this handle.
+    unsafe fn attend(&self, claim: &mut Claim, at: Ticks, waker: &Waker) -> bool;
+
+    /// Moves the deadline of an armed slot. Nothing happens to one that is not armed.
+    ///
+    /// # Safety
+    /// The claim came from this handle.
+    unsafe fn move_to(&self, claim: &mut Claim, at: Ticks);
+
+    /// Gives the slot back; `completed` if the deadline was reached.
+    ///
+    /// # Safety
+    /// The claim came from this handle.
+    unsafe fn release(&self, claim: Claim, completed: bool);
+
+    /// Hears that a sleep found no slot, and re-polls itself. For statistics.
+    fn stranded(&self);
+}

@@ -1,0 +1,120 @@
+//! Ticks at a fixed period.
+
+use core::fmt;
+use core::future::poll_fn;
+use core::task::{Context, Poll};
+use core::time::Duration;
+
+use crate::{Handle, Sleep, Ticks};
+
+/// What an [`Interval`] does about ticks that nobody took in time.
+///
+/// A tick counts as missed when the one after it is due as well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissedTickBehavior {
+    /// Gives all of them at once, then is on schedule again.
+    Burst,
+    /// Gives one, and counts its periods from then on.
+    Delay,
+    /// Gives one, leaves the others out, and stays on schedule. The default: a program that was
+    /// held up seldom wants to do everything several times in a row.
+    #[default]
+    Skip,
+}
+
+/// A tick every period, as long as it is asked.
+///
+/// Dropping it cancels as [`Sleep`] does. `tick` is cancellation safe: a tick is taken when it is
+/// ready, not before.
+pub struct Interval<H: Handle> {
+    sleep: Sleep<H>,
+    period: u64,
+    missed: MissedTickBehavior,
+}
+
+impl<H: Handle> Unpin for Interval<H> {}
+
+impl<H: Handle> Interval<H> {
+    /// Ticks when `first` completes, and then every `period`, rounded up to ticks of the clock.
+    ///
+    /// # Panics
+    /// If `period` is zero.
+    pub fn new(first: Sleep<H>, period: Duration) -> Self {
+        assert!(!period.is_zero(), "the period of an interval must not be zero");
+        let period = first.handle().ticks_in(period);
+        Interval { sleep: first, period, missed: MissedTickBehavior::default() }
+    }
+
+    /// Waits for the next tick; gives the time at which it was due.
+    pub async fn tick(&mut self) -> H::Instant {
+        poll_fn(|cx| self.poll_tick(cx)).await
+    }
+
+    /// The next tick, if it is due; gives the time at which it was.
+    pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<H::Instant> {
+        if self.sleep.poll_due(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let due = self.sleep.ticks();
+        self.sleep.move_to(self.following(due, self.sleep.handle().now()));
+        Poll::Ready(self.sleep.handle().instant_at(due))
+    }
+
+    /// The tick after the one that was due at `due`, and is taken `now`.
+    fn following(&self, due: Ticks, now: Ticks) -> Ticks {
+        let late = now.since(due);
+        if late < self.period {
+            return due.after(self.period);
+        }
+        match self.missed {
+            MissedTickBehavior::Burst => due.after(self.period),
+            MissedTickBehavior::Delay => now.after(self.period),
+            MissedTickBehavior::Skip => now.after(self.period - late % self.period),
+        }
+    }
+
+    /// The next tick is a period from now.
+    pub fn reset(&mut self) {
+        self.sleep.move_to(self.sleep.handle().now().after(self.period));
+    }
+
+    /// The next tick is now.
+    pub fn reset_immediately(&mut self) {
+        self.sleep.move_to(self.sleep.handle().now());
+    }
+
+    /// The next tick is in `after`.
+    pub fn reset_after(&mut self, after: Duration) {
+        self.sleep.reset_after(after);
+    }
+
+    /// The next tick is at `deadline`.
+    pub fn reset_at(&mut self, deadline: H::Instant) {
+        self.sleep.reset(deadline);
+    }
+
+    /// The period, rounded up to ticks of the clock.
+    pub fn period(&self) -> Duration {
+        self.sleep.handle().duration_of(self.period)
+    }
+
+    /// What happens to ticks that were not taken in time.
+    pub fn missed_tick_behavior(&self) -> MissedTickBehavior {
+        self.missed
+    }
+
+    /// Sets what happens to ticks that were not taken in time.
+    pub fn set_missed_tick_behavior(&mut self, behavior: MissedTickBehavior) {
+        self.missed = behavior;
+    }
+}
+
+impl<H: Handle> fmt::Debug for Interval<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interval")
+            .field("next", &self.sleep)
+            .field("period", &self.period())
+            .field("missed_tick_behavior", &self.missed)
+            .finish()
+    }
+}

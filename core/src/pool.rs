@@ -1,0 +1,163 @@
+//! Hands out slots and takes them back, without a lock.
+//!
+//! Returned slots form a stack, linked through [`Slot::next`]. A pop reads the top slot's link and
+//! swings the head to it; if meanwhile the slot was taken and returned, the link may be another,
+//! so the head carries a count that every change advances (the "ABA" problem, and IBM's remedy for
+//! it from the System/370). Slots that were never handed out need no links: they are taken in
+//! order, which leaves the memory of a large pool untouched until it is used.
+
+use portable_atomic::{AtomicU32, AtomicU64, Ordering::*};
+
+use crate::Slot;
+
+/// Where the slots are.
+///
+/// Slots never move and never go away while a shared reference to the collection exists; it may
+/// grow. Implemented by `[Slot; N]`.
+pub trait Slots {
+    /// How many there are now. At most 2^24.
+    fn capacity(&self) -> u32;
+
+    /// The slot at `index`, which is below a capacity that was seen before.
+    ///
+    /// # Panics
+    /// May panic if `index` is not below the capacity.
+    fn slot(&self, index: u32) -> &Slot;
+}
+
+impl<const N: usize> Slots for [Slot; N] {
+    fn capacity(&self) -> u32 {
+        N as u32
+    }
+
+    #[inline]
+    fn slot(&self, index: u32) -> &Slot {
+        &self[index as usize]
+    }
+}
+
+/// The slots that nobody holds.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    /// Index plus one of the top returned slot (0: none) below, count of changes above.
+    head: AtomicU64,
+    /// Slots from here on were never handed out.
+    fresh: AtomicU32,
+}
+
+/// Slots on their way back, linked already, so that they return in one step.
+pub(crate) struct Chain {
+    first: u32,
+    last: u32,
+    pub(crate) len: u32,
+}
+
+impl Chain {
+    pub(crate) const fn new() -> Chain {
+        Chain { first: 0, last: 0, len: 0 }
+    }
+
+    pub(crate) fn add(&mut self, slots: &(impl Slots + ?Sized), index: u32) {
+        slots.slot(index).next.store(self.first, Relaxed);
+        self.first = index + 1;
+        if self.len == 0 {
+            self.last = index;
+        }
+        self.len += 1;
+    }
+}
+
+const INDEX: u64 = u32::MAX as u64;
+
+fn successor(head: u64, top: u32) -> u64 {
+    ((head >> 32).wrapping_add(1) << 32) | top as u64
+}
+
+impl Pool {
+    pub(crate) const fn new() -> Pool {
+        Pool { head: AtomicU64::new(0), fresh: AtomicU32::new(0) }
+    }
+
+    /// A slot that nobody else holds, if there is one.
+    pub(crate) fn take(&self, slots: &(impl Slots + ?Sized)) -> Option<u32> {
+        let mut head = self.head.load(Acquire);
+        while head & INDEX != 0 {
+            let index = (head & INDEX) as u32 - 1;
+            let below = slots.slot(index).next.load(Relaxed);
+            match self.head.compare_exchange_weak(head, successor(head, below), AcqRel, Acquire) {
+                Ok(_) => return Some(index),
+                Err(seen) => head = seen,
+            }
+        }
+        self.fresh
+            .fetch_update(Relaxed, Relaxed, |next| (next < slots.capacity()).then(|| next + 1))
+            .ok()
+    }
+
+    /// Takes back the slots of `chain`.
+    pub(crate) fn give_chain(&self, slots: &(impl Slots + ?Sized), chain: Chain) {
+        if chain.len == 0 {
+            return;
+        }
+        let last = &slots.slot(chain.last).next;
+        let mut head = self.head.load(Relaxed);
+        loop {
+            last.store((head & INDEX) as u32, Relaxed);
+            let next = successor(head, chain.first);
+            match self.head.compare_exchange_weak(head, next, Release, Relaxed) {
+                Ok(_) => return,
+                Err(seen) => head = seen,
+            }
+        }
+    }
+
+    /// Takes back one slot.
+    pub(crate) fn give(&self, slots: &(impl Slots + ?Sized), index: u32) {
+        let mut chain = Chain::new();
+        chain.add(slots, index);
+        self.give_chain(slots, chain);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn every_slot_is_handed_out_once_until_it_returns() {
+        let slots = [const { Slot::new() }; 5];
+        let pool = Pool::new();
+        let mut taken: Vec<u32> = core::iter::from_fn(|| pool.take(&slots)).collect();
+        taken.sort();
+        assert_eq!(taken, [0, 1, 2, 3, 4]);
+        pool.give(&slots, 3);
+        let mut chain = Chain::new();
+        chain.add(&slots, 0);
+        chain.add(&slots, 4);
+        pool.give_chain(&slots, chain);
+        let mut again: Vec<u32> = core::iter::from_fn(|| pool.take(&slots)).collect();
+        again.sort();
+        assert_eq!(again, [0, 3, 4]);
+    }
+
+    #[test]
+    fn an_empty_chain_changes_nothing() {
+        let slots = [const { Slot::new() }; 1];
+        let pool = Pool::new();
+        pool.give_chain(&slots, Chain::new());
+        assert_eq!(pool.take(&slots), Some(0));
+        assert_eq!(pool.take(&slots), None);
+    }
+
+    #[test]
+    fn a_returned_slot_changes_the_heads_count() {
+        let slots = [const { Slot::new() }; 1];
+        let pool = Pool::new();
+        pool.give(&slots, pool.take(&slots).unwrap());
+        let before = pool.head.load(Relaxed);
+        pool.give(&slots, pool.take(&slots).unwrap());
+        assert_eq!(before & INDEX, pool.head.load(Relaxed) & INDEX);
+        assert_ne!(before, pool.head.load(Relaxed));
+    }
+}

@@ -1,0 +1,195 @@
+//! The future that waits for a point in time.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use core::time::Duration;
+
+use crate::{Claim, Handle, RegisterError, Ticks};
+
+/// Completes when its deadline is reached, never before.
+///
+/// Every poll asks the clock: at or after the deadline it is ready, whether or not anybody has
+/// woken the task; before, it is pending, whatever woke it. Polling it again after it was ready is
+/// allowed, and ready again.
+///
+/// # Cost
+///
+/// Creating one reads the clock, if it was given a duration. The first poll before the deadline
+/// takes a slot: a handful of atomic operations, no lock, no allocation. Polling again with the
+/// same waker is one read of the clock; a new waker replaces the old one.
+///
+/// # When there is no slot
+///
+/// If the pool is full, or the timer was shut down, the sleep stays correct and on time: it wakes
+/// its own task at once, over and over, until it is due or a slot is free. That keeps a processor
+/// busy, and is counted in the timer's metrics. `try_sleep` fails instead.
+///
+/// # Cancellation
+///
+/// Dropping it before it was polled has no effect at all. Dropping it later drops its waker, leaves
+/// a command to take the deadline out, and returns the slot by the next turn. It does not wait.
+pub struct Sleep<H: Handle> {
+    handle: H,
+    deadline: Ticks,
+    tolerance: u64,
+    claim: Option<Claim>,
+}
+
+impl<H: Handle> Unpin for Sleep<H> {}
+
+impl<H: Handle> Sleep<H> {
+    /// Waits until `deadline`.
+    pub fn at(handle: H, deadline: H::Instant) -> Self {
+        let deadline = handle.ticks_at(deadline);
+        Sleep { handle, deadline, tolerance: 0, claim: None }
+    }
+
+    /// Waits for `duration` from now; for ever, if that overflows the clock.
+    pub fn after(handle: H, duration: Duration) -> Self {
+        let deadline = handle.now().after(handle.ticks_in(duration));
+        Sleep { handle, deadline, tolerance: 0, claim: None }
+    }
+
+    /// Waits for ever, until it is [`reset`](Self::reset).
+    pub fn never(handle: H) -> Self {
+        Sleep { handle, deadline: Ticks::NEVER, tolerance: 0, claim: None }
+    }
+
+    /// Takes the slot now, instead of at the first poll.
+    ///
+    /// # Errors
+    /// If there is none, or the timer was shut down.
+    pub fn reserved(mut self) -> Result<Self, RegisterError> {
+        if self.claim.is_none() {
+            self.claim = Some(self.handle.claim()?);
+        }
+        Ok(self)
+    }
+
+    /// Lets the sleep wake its task up to `tolerance` after the deadline, so that it can share a
+    /// wake-up with others: all of them aim at the roundest point of the clock in their windows.
+    ///
+    /// Saturates; zero, the default, asks for the deadline itself. A poll in between is ready as
+    /// always. Takes effect on the next registration or reset.
+    #[must_use]
+    pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
+        self.tolerance = self.handle.ticks_in(tolerance);
+        self
+    }
+
+    /// The deadline.
+    pub fn deadline(&self) -> H::Instant {
+        self.handle.instant_at(self.deadline)
+    }
+
+    /// Whether the deadline is reached.
+    pub fn is_elapsed(&self) -> bool {
+        self.handle.is_due(self.deadline)
+    }
+
+    /// Moves the deadline, also of a sleep that has completed.
+    ///
+    /// A later deadline for an armed sleep is one compare-and-swap; an earlier one is a command
+    /// for the next turn, which is made to come in time. The task that waits need not poll again,
+    /// unless the sleep had completed or was never polled with a deadline that could be reached.
+    pub fn reset(&mut self, deadline: H::Instant) {
+        self.move_to(self.handle.ticks_at(deadline));
+    }
+
+    /// Moves the deadline to `duration` from now; see [`reset`](Self::reset).
+    pub fn reset_after(&mut self, duration: Duration) {
+        self.move_to(self.handle.now().after(self.handle.ticks_in(duration)));
+    }
+
+    pub(crate) fn move_to(&mut self, deadline: Ticks) {
+        self.deadline = deadline;
+        let alarm = self.alarm();
+        if let Some(claim) = &mut self.claim {
+            // SAFETY: the claim came from this handle.
+            unsafe { self.handle.move_to(claim, alarm) };
+        }
+    }
+
+    pub(crate) fn handle(&self) -> &H {
+        &self.handle
+    }
+
+    pub(crate) fn ticks(&self) -> Ticks {
+        self.deadline
+    }
+
+    /// When the task is to be woken.
+    fn alarm(&self) -> Ticks {
+        self.deadline.coarsened(self.tolerance)
+    }
+
+    fn release(&mut self, completed: bool) {
+        if let Some(claim) = self.claim.take() {
+            // SAFETY: the claim came from this handle.
+            unsafe { self.handle.release(claim, completed) };
+        }
+    }
+
+    #[inline]
+    pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.handle.is_due(self.deadline) {
+            self.release(true);
+            return Poll::Ready(());
+        }
+        if self.deadline.is_never() && self.claim.is_none() {
+            return Poll::Pending;
+        }
+        let alarm = self.alarm();
+        if let Some(claim) = &mut self.claim {
+            // SAFETY: the claim came from this handle.
+            if unsafe { self.handle.attend(claim, alarm, cx.waker()) } {
+                return Poll::Pending;
+            }
+            // Whoever fires it has it in use: leave it to them, and go on with another.
+            self.release(false);
+        }
+        match self.handle.claim() {
+            Ok(mut claim) => {
+                // SAFETY: the claim came from this handle. It is fresh, so nobody fires it.
+                unsafe { self.handle.attend(&mut claim, alarm, cx.waker()) };
+                self.claim = Some(claim);
+            }
+            Err(_) => {
+                self.handle.stranded();
+                cx.waker().wake_by_ref();
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl<H: Handle> Future for Sleep<H> {
+    type Output = ();
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_due(cx)
+    }
+}
+
+impl<H: Handle> Drop for Sleep<H> {
+    #[inline]
+    fn drop(&mut self) {
+        self.release(false);
+    }
+}
+
+impl<H: Handle> fmt::Debug for Sleep<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let left = self.handle.duration_of(self.deadline.since(self.handle.now()));
+        let mut out = f.debug_struct("Sleep");
+        if self.deadline.is_never() {
+            out.field("deadline", &"never");
+        } else {
+            out.field("deadline", &self.deadline()).field("remaining", &left);
+        }
+        out.field("holds_slot", &self.claim.is_some()).finish()
+    }
+}

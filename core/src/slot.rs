@@ -1,0 +1,342 @@
+//! One armed timer: its state word, and who owns the waker when.
+//!
+//! # The word
+//!
+//! Everything that two sides must agree on is one 64-bit word, so that each agreement is one
+//! compare-and-swap: 60 bits of deadline, the *queued* flag, and the phase.
+//!
+//! The two sides are the **holder**, the one future that holds the slot's [`Claim`](crate::Claim),
+//! and the **turner**, whoever has the engine's exclusive section.
+//!
+//! | phase | meaning | left by |
+//! |---|---|---|
+//! | `IDLE` | nothing is armed (all zeros: a slot needs no set-up) | holder: `ARMED`, `RELEASED` |
+//! | `ARMED` | to be woken at the deadline | holder: `REPLACING`, `RELEASED`; turner: `FIRING` |
+//! | `REPLACING` | the holder is changing the waker | holder: `ARMED`; turner: `IDLE` |
+//! | `FIRING` | the turner is moving the waker out | turner: `IDLE`; holder: `RELEASED` |
+//! | `RELEASED` | the holder is gone | turner: back to the pool |
+//!
+//! *Queued* says that the slot is linked in the command queue, or that its holder is about to link
+//! it. The holder sets it, together with the news that the turner has to hear: armed, an earlier
+//! deadline, released. Whoever turns it from 0 to 1 links the slot; nobody else may. The turner
+//! unlinks the slot, then clears the flag and, in the same step, reads the news. So a slot is
+//! linked once at most, and commands for one slot merge: a timer that is armed and cancelled
+//! before anyone looked is one entry that says *released*.
+//!
+//! A *later* deadline is no news. The holder changes the word, and the turner finds out when the
+//! old deadline comes up in the store.
+//!
+//! # The Cell Owner Invariant
+//!
+//! The waker cell is written, or its waker taken, only by its owner:
+//! the holder in `IDLE` and `REPLACING`, and when it has just moved the word from `ARMED` to
+//! `RELEASED`; the turner in `FIRING`. In `ARMED` and `REPLACING` the cell has a waker; in `IDLE`
+//! it is empty. Because the turner only ever copies the waker's bits out of the cell, the holder
+//! may look at the bits in any phase.
+//!
+//! # Orderings
+//!
+//! Every change of the word is at least acquire-release: what a side wrote before it gave the cell
+//! away is visible to the side that gets it. The change that arms a slot, or brings its deadline
+//! forward, is sequentially consistent where it stands for a push; see `engine`.
+
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
+use core::task::Waker;
+
+use portable_atomic::{AtomicU32, AtomicU64, Ordering::*};
+
+use crate::Ticks;
+
+const PHASE: u64 = 0b111;
+const IDLE: u64 = 0;
+const ARMED: u64 = 1;
+const REPLACING: u64 = 2;
+const FIRING: u64 = 3;
+const RELEASED: u64 = 4;
+const QUEUED: u64 = 0b1000;
+const ARMED_QUEUED: u64 = ARMED | QUEUED;
+const FLAGS: u64 = PHASE | QUEUED;
+const SHIFT: u32 = 4;
+
+const fn word(at: Ticks, flags: u64) -> u64 {
+    at.get() << SHIFT | flags
+}
+
+const fn deadline(word: u64) -> Ticks {
+    Ticks::new(word >> SHIFT)
+}
+
+/// What a released slot was doing; stands where the deadline stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Nothing was armed, or its firing has been counted.
+    Unarmed = 0,
+    /// It was dropped before its deadline.
+    Cancelled = 1,
+    /// Its holder saw the deadline pass before the turner did.
+    Completed = 2,
+}
+
+/// Room for one armed timer. Only for storage; it is used through an [`Engine`](crate::Engine).
+///
+/// All zeros is the initial state, so pools of slots can stand in `.bss` or fresh pages.
+#[derive(Debug)]
+pub struct Slot {
+    word: AtomicU64,
+    waker: UnsafeCell<MaybeUninit<Waker>>,
+    /// The next slot in whichever list has this one: the command queue, a taken batch, or the
+    /// pool's free list. An index plus one; 0 ends the list.
+    pub(crate) next: AtomicU32,
+}
+
+// SAFETY: `word` and `next` are atomics, `Waker` is `Send` and `Sync`, and access to the cell is
+// ordered by the Cell Owner Invariant.
+unsafe impl Sync for Slot {}
+// SAFETY: as above; nothing in a slot belongs to a thread.
+unsafe impl Send for Slot {}
+
+/// What the holder has to do after it changed the word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum News {
+    /// Link the slot into the command queue.
+    Push,
+    /// The slot is linked already; the turner will read the word as it now is.
+    Merged,
+    /// No news: the turner learns of it in its own time.
+    Silent,
+}
+
+/// What became of an attempt to change the waker of an armed slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attended {
+    /// The slot is armed and will wake the waker that was given.
+    Yes,
+    /// Nothing is armed: the deadline came up.
+    Idle,
+    /// The turner has the cell at this moment.
+    Firing,
+}
+
+/// Where a released slot goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Released {
+    /// Nobody knows of it any more: back to the pool.
+    Free,
+    /// Link it into the command queue, the turner frees it.
+    Push,
+    /// The turner comes past it and frees it.
+    Left,
+}
+
+/// What the turner reads when it takes a slot out of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Armed for this deadline.
+    Arm(Ticks),
+    /// The holder is gone: free it.
+    Free(Ended),
+    /// It fired while it was queued.
+    Nothing,
+}
+
+/// What the turner finds when a slot's key comes up in the store.
+#[derive(Debug)]
+pub(crate) enum Expired {
+    /// Due. The waker is to be woken outside the exclusive section.
+    Fired { at: Ticks, waker: Option<Waker>, free: bool },
+    /// The holder has moved the deadline further away.
+    Later(Ticks),
+    /// The holder released it, and its command is under way.
+    Released,
+}
+
+impl Slot {
+    /// An idle slot.
+    pub const fn new() -> Slot {
+        Slot {
+            word: AtomicU64::new(0),
+            waker: UnsafeCell::new(MaybeUninit::uninit()),
+            next: AtomicU32::new(0),
+        }
+    }
+
+    /// Arms the slot. The waker is handed back if the turner has the cell, or if it is armed.
+    ///
+    /// # Safety
+    /// The caller is the holder.
+    pub(crate) unsafe fn arm(&self, at: Ticks, waker: Waker) -> Result<News, Waker> {
+        let mut now = self.word.load(Acquire);
+        if now & PHASE != IDLE {
+            return Err(waker);
+        }
+        // SAFETY: Cell Owner Invariant: the phase is IDLE, which only the holder leaves.
+        unsafe { (*self.waker.get()).write(waker) };
+        // The turner may clear QUEUED meanwhile, if the slot fired while it was queued.
+        loop {
+            let armed = word(at, ARMED | QUEUED);
+            match self.word.compare_exchange_weak(now, armed, SeqCst, Acquire) {
+                Ok(_) if now & QUEUED == 0 => return Ok(News::Push),
+                Ok(_) => return Ok(News::Merged),
+                Err(seen) => now = seen,
+            }
+        }
+    }
+
+    /// Sees to it that `waker`'s task is woken.
+    ///
+    /// # Safety
+    /// The caller is the holder.
+    pub(crate) unsafe fn attend(&self, waker: &Waker) -> Attended {
+        let now = self.word.load(Acquire);
+        match now & PHASE {
+            IDLE => return Attended::Idle,
+            FIRING => return Attended::Firing,
+            _ => {}
+        }
+        // SAFETY: the cell has been written since the slot was last idle, and only the holder,
+        // which is the caller, writes it. The turner may copy the bits out at the same time, and
+        // consume them; `will_wake` compares the bits alone.
+        if unsafe { (*self.waker.get()).assume_init_ref() }.will_wake(waker) {
+            return Attended::Yes;
+        }
+        // Cloning runs code of the task's: it may panic, and must not find the slot half-way.
+        let fresh = waker.clone();
+        if let Err(phase) = self.change_phase(ARMED, REPLACING) {
+            return if phase == IDLE { Attended::Idle } else { Attended::Firing };
+        }
+        // SAFETY: Cell Owner Invariant: REPLACING is the holder's, and the cell has a waker.
+        let stale = unsafe { (*self.waker.get()).as_mut_ptr().replace(fresh) };
+        let attended = match self.change_phase(REPLACING, ARMED) {
+            Ok(()) => Attended::Yes,
+            Err(_) => {
+                // It fired meanwhile, and the turner left the waker to us.
+                // SAFETY: Cell Owner Invariant: REPLACING and the IDLE that follows it are ours.
+                drop(unsafe { (*self.waker.get()).assume_init_read() });
+                Attended::Idle
+            }
+        };
+        drop(stale);
+        attended
+    }
+
+    /// Moves between phases without touching deadline or flag; gives the phase that stood in the way.
+    fn change_phase(&self, from: u64, to: u64) -> Result<(), u64> {
+        self.word
+            .fetch_update(AcqRel, Acquire, |w| (w & PHASE == from).then_some(w & !PHASE | to))
+            .map(|_| ())
+            .map_err(|w| w & PHASE)
+    }
+
+    /// Moves the deadline of an armed slot; an idle or firing one is left alone.
+    ///
+    /// To be called by the holder.
+    pub(crate) fn move_to(&self, at: Ticks) -> News {
+        let mut now = self.word.load(Relaxed);
+        loop {
+            if now & PHASE != ARMED {
+                return News::Silent;
+            }
+            let sooner = at < deadline(now);
+            let next = word(at, now & FLAGS | if sooner { QUEUED } else { 0 });
+            match self.word.compare_exchange_weak(now, next, SeqCst, Relaxed) {
+                Ok(_) if !sooner => return News::Silent,
+                Ok(_) if now & QUEUED == 0 => return News::Push,
+                Ok(_) => return News::Merged,
+                Err(seen) => now = seen,
+            }
+        }
+    }
+
+    /// The holder leaves, and gets its waker back if it is still here.
+    ///
+    /// # Safety
+    /// The caller is the holder, and is none after this.
+    pub(crate) unsafe fn release(&self, ended: Ended) -> (Released, Option<Waker>) {
+        let mut now = self.word.load(Acquire);
+        loop {
+            let (ended, queued, goes) = match now & FLAGS {
+                IDLE => return (Released::Free, None),
+                ARMED => (ended, QUEUED, Released::Push),
+                ARMED_QUEUED => (ended, QUEUED, Released::Left),
+                // Fired, or firing: counted by the turner.
+                other => (Ended::Unarmed, other & QUEUED, Released::Left),
+            };
+            let next = (ended as u64) << SHIFT | queued | RELEASED;
+            match self.word.compare_exchange_weak(now, next, AcqRel, Acquire) {
+                Ok(_) if now & PHASE == ARMED => {
+                    // SAFETY: Cell Owner Invariant: we moved it from ARMED to RELEASED.
+                    let waker = unsafe { (*self.waker.get()).assume_init_read() };
+                    return (goes, Some(waker));
+                }
+                Ok(_) => return (goes, None),
+                Err(seen) => now = seen,
+            }
+        }
+    }
+
+    /// The turner, which has just unlinked the slot, reads its news.
+    pub(crate) fn accept(&self) -> Command {
+        let was = self.word.fetch_and(!QUEUED, SeqCst);
+        debug_assert!(was & QUEUED != 0, "a linked slot is queued");
+        match was & PHASE {
+            ARMED | REPLACING => Command::Arm(deadline(was)),
+            RELEASED => {
+                self.word.store(IDLE, Relaxed);
+                Command::Free(match was >> SHIFT {
+                    0 => Ended::Unarmed,
+                    1 => Ended::Cancelled,
+                    _ => Ended::Completed,
+                })
+            }
+            _ => Command::Nothing,
+        }
+    }
+
+    /// The turner found the slot's key due at `now`.
+    pub(crate) fn expire(&self, now: Ticks) -> Expired {
+        let mut was = self.word.load(Acquire);
+        let at = loop {
+            let at = deadline(was);
+            let phase = match was & PHASE {
+                ARMED => FIRING,
+                // The holder keeps the waker, and will find that its timer fired.
+                REPLACING => IDLE,
+                _ => return Expired::Released,
+            };
+            if at > now {
+                return Expired::Later(at);
+            }
+            let next = word(at, was & QUEUED | phase);
+            match self.word.compare_exchange_weak(was, next, AcqRel, Acquire) {
+                Ok(_) if phase == IDLE => {
+                    return Expired::Fired { at, waker: None, free: false };
+                }
+                Ok(_) => break at,
+                Err(seen) => was = seen,
+            }
+        };
+        // SAFETY: Cell Owner Invariant: FIRING is the turner's, and the cell had a waker in ARMED.
+        let waker = unsafe { (*self.waker.get()).assume_init_read() };
+        let free = match self.change_phase(FIRING, IDLE) {
+            Ok(()) => false,
+            // Released while we had the cell: if it is queued too, its command frees it.
+            Err(_) => {
+                let unqueued = self.word.load(Acquire) & QUEUED == 0;
+                if unqueued {
+                    self.word.store(IDLE, Relaxed);
+                }
+                unqueued
+            }
+        };
+        Expired::Fired { at, waker: Some(waker), free }
+    }
+}
+
+impl Default for Slot {
+    fn default() -> Slot {
+        Slot::new()
+    }
+}

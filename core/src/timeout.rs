@@ -1,0 +1,85 @@
+//! A future with a deadline.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::{Handle, Sleep};
+
+pin_project! {
+    /// Runs a future until it completes or its time is up.
+    ///
+    /// The future is polled first, so a value that is there when the time is up is not lost. A
+    /// future that completes at its first poll takes no slot.
+    ///
+    /// Dropping it drops the future, and cancels as [`Sleep`] does.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Timeout<F, H: Handle> {
+        #[pin]
+        future: F,
+        sleep: Sleep<H>,
+    }
+}
+
+/// The time of a [`Timeout`] was up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed(());
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("deadline has elapsed")
+    }
+}
+
+impl core::error::Error for Elapsed {}
+
+impl<F, H: Handle> Timeout<F, H> {
+    /// Runs `future` until `sleep` completes.
+    pub fn new(future: F, sleep: Sleep<H>) -> Self {
+        Timeout { future, sleep }
+    }
+
+    /// The deadline.
+    pub fn deadline(&self) -> H::Instant {
+        self.sleep.deadline()
+    }
+
+    /// The future.
+    pub fn get_ref(&self) -> &F {
+        &self.future
+    }
+
+    /// The future.
+    pub fn get_mut(&mut self) -> &mut F {
+        &mut self.future
+    }
+
+    /// The future; the time is forgotten.
+    pub fn into_inner(self) -> F {
+        self.future
+    }
+}
+
+impl<F: Future, H: Handle> Future for Timeout<F, H> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(value) = this.future.poll(cx) {
+            return Poll::Ready(Ok(value));
+        }
+        this.sleep.poll_due(cx).map(|()| Err(Elapsed(())))
+    }
+}
+
+impl<F: fmt::Debug, H: Handle> fmt::Debug for Timeout<F, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timeout")
+            .field("future", &self.future)
+            .field("sleep", &self.sleep)
+            .finish()
+    }
+}
