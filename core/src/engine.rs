@@ -25,7 +25,7 @@
 use core::task::Waker;
 use core::time::Duration;
 
-use portable_atomic::{AtomicBool, AtomicU64, Ordering::*};
+use crate::sync::{AtomicBool, AtomicU64, Ordering::*};
 
 use crate::batch::WakeBatch;
 use crate::exclusive::{Exclusive, Section};
@@ -276,6 +276,23 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         };
         self.leave(inside);
         Some(metrics)
+    }
+
+    /// Keeps every turner out until [`thaw`](Self::thaw); false if somebody is inside.
+    ///
+    /// For the moment of a `fork`, which must not copy a store that is half-way changed. Producers
+    /// are not affected.
+    pub fn try_freeze(&self) -> bool {
+        self.inside.try_enter().map(core::mem::forget).is_some()
+    }
+
+    /// Undoes a [`try_freeze`](Self::try_freeze) that returned true.
+    ///
+    /// # Safety
+    /// It did return true, and has not been undone.
+    pub unsafe fn thaw(&self) {
+        // SAFETY: by the caller's promise the section was entered and forgotten.
+        self.leave(unsafe { self.inside.resume() });
     }
 
     fn leave(&self, inside: Section<'_, Inside<S>>) {

@@ -6,7 +6,7 @@
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 
-use portable_atomic::{AtomicU8, Ordering::*};
+use crate::sync::{AtomicU8, Ordering::*};
 
 const FREE: u8 = 0;
 const TAKEN: u8 = 1;
@@ -53,6 +53,16 @@ impl<T> Exclusive<T> {
                 Err(_) => {}
             }
         }
+    }
+}
+
+impl<T> Exclusive<T> {
+    /// Gives back a section that was entered, and then forgotten.
+    ///
+    /// # Safety
+    /// It was, and has not been given back yet.
+    pub(crate) unsafe fn resume(&self) -> Section<'_, T> {
+        Section { of: self }
     }
 }
 

@@ -46,6 +46,8 @@ pub enum RegisterError {
     Full,
     /// The timer was shut down.
     ShutDown,
+    /// Nobody drives the timer: the thread that would could not be started.
+    NoDriver,
 }
 
 impl fmt::Display for RegisterError {
@@ -53,6 +55,7 @@ impl fmt::Display for RegisterError {
         f.write_str(match self {
             RegisterError::Full => "all slots of the timer are in use",
             RegisterError::ShutDown => "the timer was shut down",
+            RegisterError::NoDriver => "the timer's thread could not be started",
         })
     }
 }

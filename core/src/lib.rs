@@ -53,6 +53,7 @@ mod queue;
 mod sleep;
 mod slot;
 mod store;
+mod sync;
 mod ticks;
 mod timeout;
 

@@ -1,6 +1,6 @@
 //! A clock that moves when it is told, for deterministic tests.
 
-use portable_atomic::{AtomicBool, AtomicU64, Ordering::*};
+use crate::sync::{AtomicBool, AtomicU64, Ordering::*};
 
 use crate::{Armed, Driver, Ticks};
 

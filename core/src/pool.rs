@@ -6,7 +6,7 @@
 //! it from the System/370). Slots that were never handed out need no links: they are taken in
 //! order, which leaves the memory of a large pool untouched until it is used.
 
-use portable_atomic::{AtomicU32, AtomicU64, Ordering::*};
+use crate::sync::{AtomicU32, AtomicU64, Ordering::*};
 
 use crate::Slot;
 

@@ -4,7 +4,7 @@
 //! with one swap. Because nothing is ever popped singly, a producer that is preempted half-way
 //! blocks nobody, and the stack has no ABA problem.
 
-use portable_atomic::{AtomicU32, Ordering::*};
+use crate::sync::{AtomicU32, Ordering::*};
 
 use crate::Slots;
 

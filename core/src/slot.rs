@@ -44,7 +44,7 @@ use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::task::Waker;
 
-use portable_atomic::{AtomicU32, AtomicU64, Ordering::*};
+use crate::sync::{AtomicU32, AtomicU64, Ordering::*};
 
 use crate::Ticks;
 

@@ -77,9 +77,6 @@ impl<F: Future, H: Handle> Future for Timeout<F, H> {
 
 impl<F: fmt::Debug, H: Handle> fmt::Debug for Timeout<F, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Timeout")
-            .field("future", &self.future)
-            .field("sleep", &self.sleep)
-            .finish()
+        f.debug_struct("Timeout").field("future", &self.future).field("sleep", &self.sleep).finish()
     }
 }

@@ -1,0 +1,47 @@
+//! Running one future on the calling thread.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use crate::parker::Sleeper;
+
+struct Signal {
+    woken: AtomicBool,
+    thread: Thread,
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.woken.swap(true, SeqCst) {
+            self.thread.unpark();
+        }
+    }
+}
+
+/// Polls `future`; in between, `wait` has to return when its first argument says so, and may use
+/// the thread's waker and a place for a sleeper.
+pub(crate) fn block_on<F: Future>(
+    future: F,
+    wait: impl Fn(&dyn Fn() -> bool, &Waker, &mut Option<Sleeper>),
+) -> F::Output {
+    let signal = Arc::new(Signal { woken: AtomicBool::new(false), thread: thread::current() });
+    let waker = Waker::from(signal.clone());
+    let mut cx = Context::from_waker(&waker);
+    let mut sleeper = None;
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+        wait(&|| signal.woken.load(SeqCst), &waker, &mut sleeper);
+        signal.woken.store(false, SeqCst);
+    }
+}

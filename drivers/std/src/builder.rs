@@ -1,0 +1,124 @@
+//! Settings of a timer.
+
+use std::io;
+use std::task::Waker;
+use std::thread;
+
+use crate::segments::MOST;
+use crate::timer::Core;
+use crate::{Precision, Timer};
+
+/// The most shards that a timer can have.
+const MOST_SHARDS: usize = 256;
+
+/// Who turns the timer.
+#[derive(Clone, Debug)]
+pub(crate) enum Drive {
+    /// A thread of this name.
+    Thread(String),
+    /// The program, which wants to hear of an earlier deadline through this waker.
+    Caller(Option<Waker>),
+}
+
+/// Settings of a timer of its own; see [`Timer::builder`].
+///
+/// ```
+/// use moirai_timer_std::{Precision, Timer};
+/// let timer = Timer::builder()
+///     .capacity(10_000)
+///     .precision(Precision::Exact)
+///     .thread_name("pacer")
+///     .build()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct Builder {
+    pub(crate) capacity: usize,
+    pub(crate) shards: usize,
+    pub(crate) precision: Precision,
+    pub(crate) drive: Drive,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let shards = processors.min(64);
+        Builder {
+            capacity: shards * MOST as usize,
+            shards,
+            precision: Precision::default(),
+            drive: Drive::Thread("moirai-timer".into()),
+        }
+    }
+}
+
+impl Builder {
+    /// How many sleeps may be armed at once, at least; the shards share it evenly, rounded up.
+    /// Memory is taken as it is needed. By default, and at most, 16.7 million a shard.
+    pub fn capacity(mut self, capacity: usize) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
+    /// How many engines work side by side; a thread uses one of them. By default as many as there
+    /// are processors, 64 at most. At most 256.
+    ///
+    /// Threads that arm and cancel at the same time disturb each other less with more shards; a
+    /// turn looks at all of them.
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// What being on time may cost.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// The name of the timer's thread; `moirai-timer` by default.
+    pub fn thread_name(mut self, name: impl Into<String>) -> Self {
+        self.drive = Drive::Thread(name.into());
+        self
+    }
+
+    /// No thread: the program drives the timer, with [`Timer::block_on`].
+    pub fn without_thread(mut self) -> Self {
+        self.drive = Drive::Caller(None);
+        self
+    }
+
+    /// No thread: the program calls [`Timer::turn`], in time for what that returned, and whenever
+    /// `waker` is woken, which happens when a sleep needs an earlier turn.
+    ///
+    /// The waker is called by whoever arms that sleep, so it should do little: write to an event
+    /// descriptor, unpark a thread.
+    pub fn driven_by(mut self, waker: Waker) -> Self {
+        self.drive = Drive::Caller(Some(waker));
+        self
+    }
+
+    /// Makes the timer. Its thread starts when it is needed.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput), with the range, if a number is out of it or
+    /// the thread's name has a zero byte.
+    pub fn build(self) -> io::Result<Timer> {
+        let invalid = |text: String| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        if !(1..=MOST_SHARDS).contains(&self.shards) {
+            return invalid(format!("a timer has 1 to {MOST_SHARDS} shards, not {}", self.shards));
+        }
+        let most = self.shards * MOST as usize;
+        if !(1..=most).contains(&self.capacity) {
+            let (shards, capacity) = (self.shards, self.capacity);
+            return invalid(format!(
+                "a timer with {shards} shards has a capacity of 1 to {most}, not {capacity}"
+            ));
+        }
+        if matches!(&self.drive, Drive::Thread(name) if name.contains('\0')) {
+            return invalid("a thread's name has no zero byte".into());
+        }
+        Ok(Timer::from_core(Core::new(self)))
+    }
+}

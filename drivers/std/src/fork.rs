@@ -1,0 +1,80 @@
+//! A forked child has the memory of the timer, and none of its threads.
+//!
+//! Before a fork, every timer is frozen: nobody is inside a store while it is copied, and wakers
+//! that had left it have been woken. In the child the generation is another, so the next sleep
+//! that is created or waited for starts a new thread.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU32, Ordering::*};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::sys;
+use crate::timer::Core;
+
+static GENERATION: AtomicU32 = AtomicU32::new(1);
+static TIMERS: Mutex<Vec<Weak<Core>>> = Mutex::new(Vec::new());
+
+/// The timers that are frozen, and the list of them, which must not be copied while another
+/// thread changes it.
+type Frozen = (Vec<Arc<Core>>, MutexGuard<'static, Vec<Weak<Core>>>);
+
+thread_local! {
+    /// What `prepare` left for `parent` or `child`, which run on the same thread.
+    static FROZEN: RefCell<Option<Frozen>> = const { RefCell::new(None) };
+}
+
+/// A waker may hold the turn for as long as it likes; a fork waits for it for so long at most.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Changes in a forked child.
+#[inline]
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(Relaxed)
+}
+
+/// From now on, forks respect this timer.
+pub(crate) fn watch(core: &Arc<Core>) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| sys::on_fork(prepare, parent, child));
+    let mut timers = timers();
+    timers.retain(|timer| timer.strong_count() > 0);
+    timers.push(Arc::downgrade(core));
+}
+
+fn timers() -> MutexGuard<'static, Vec<Weak<Core>>> {
+    TIMERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+extern "C" fn prepare() {
+    let timers = timers();
+    let live: Vec<Arc<Core>> = timers.iter().filter_map(Weak::upgrade).collect();
+    for core in &live {
+        core.freeze();
+    }
+    let start = Instant::now();
+    while live.iter().any(|core| core.is_turning()) && start.elapsed() < PATIENCE {
+        thread::yield_now();
+    }
+    FROZEN.set(Some((live, timers)));
+}
+
+extern "C" fn parent() {
+    thaw(|_| {});
+}
+
+extern "C" fn child() {
+    GENERATION.fetch_add(1, SeqCst);
+    thaw(Core::forget_turns);
+}
+
+fn thaw(also: impl Fn(&Core)) {
+    let Some((frozen, timers)) = FROZEN.take() else { return };
+    drop(timers);
+    for core in &frozen {
+        also(core);
+        // SAFETY: `prepare` froze it.
+        unsafe { core.thaw() };
+    }
+}

@@ -1,0 +1,117 @@
+//! Async timers for any executor: microseconds late, millions at once, no runtime to marry.
+//!
+//! ```
+//! use moirai_timer_std::{block_on, sleep, timeout};
+//! use std::time::Duration;
+//!
+//! block_on(async {
+//!     sleep(Duration::from_millis(1)).await;
+//!
+//!     let slow = sleep(Duration::from_secs(3600));
+//!     assert!(timeout(Duration::from_millis(1), slow).await.is_err());
+//! });
+//! ```
+//!
+//! Names and meanings are those of `tokio::time` where tokio has the thing. What differs:
+//!
+//! | | here |
+//! |---|---|
+//! | executor | any; futures may be polled and dropped on any thread |
+//! | resolution | nanoseconds; lateness is that of the system's threads, see [`Precision`] |
+//! | deadlines | [`std::time::Instant`] |
+//! | missed ticks | skipped by default, see [`MissedTickBehavior`] |
+//! | durations that overflow | wait for ever, and take no room |
+//!
+//! The functions of this crate use one timer for the whole process, [`Timer::global`]. Its thread
+//! starts with the first sleep that has to wait, and causes no wake-up while nothing is due.
+#![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
+
+mod block_on;
+mod builder;
+mod clock;
+mod fork;
+mod lateness;
+mod metrics;
+mod parker;
+mod precision;
+mod segments;
+mod sys;
+mod timer;
+
+use std::time::{Duration, Instant};
+
+pub use builder::Builder;
+pub use lateness::Lateness;
+pub use metrics::Metrics;
+pub use moirai_timer_core::{Elapsed, MissedTickBehavior, RegisterError};
+pub use precision::Precision;
+pub use timer::Timer;
+
+/// Completes when its deadline is reached, never before; made by [`sleep`] and its relatives.
+pub type Sleep = moirai_timer_core::Sleep<Timer>;
+/// A future with a deadline; made by [`timeout`].
+pub type Timeout<F> = moirai_timer_core::Timeout<F, Timer>;
+/// A tick every period; made by [`interval`].
+pub type Interval = moirai_timer_core::Interval<Timer>;
+
+/// Waits for `duration`, counted from this call; for ever, if that is beyond the clock's range.
+///
+/// Zero is ready at the first poll.
+#[inline]
+pub fn sleep(duration: Duration) -> Sleep {
+    Timer::global().sleep(duration)
+}
+
+/// Waits until `deadline`; ready at the first poll if that is past.
+#[inline]
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    Timer::global().sleep_until(deadline)
+}
+
+/// Runs `future` for `duration` at most.
+///
+/// ```
+/// # use moirai_timer_std::{block_on, timeout};
+/// # use std::time::Duration;
+/// let answer = block_on(timeout(Duration::from_secs(5), async { 42 }));
+/// assert_eq!(answer, Ok(42));
+/// ```
+pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
+    Timer::global().timeout(duration, future)
+}
+
+/// Runs `future` until `deadline` at most.
+pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
+    Timer::global().timeout_at(deadline, future)
+}
+
+/// Ticks every `period`, for the first time at once.
+///
+/// # Panics
+/// If `period` is zero.
+///
+/// ```
+/// # use moirai_timer_std::{block_on, interval};
+/// # use std::time::Duration;
+/// block_on(async {
+///     let mut ticks = interval(Duration::from_millis(1));
+///     let first = ticks.tick().await;
+///     assert_eq!(ticks.tick().await - first, Duration::from_millis(1));
+/// });
+/// ```
+pub fn interval(period: Duration) -> Interval {
+    Timer::global().interval(period)
+}
+
+/// Ticks every `period`, for the first time at `start`.
+///
+/// # Panics
+/// If `period` is zero.
+pub fn interval_at(start: Instant, period: Duration) -> Interval {
+    Timer::global().interval_at(start, period)
+}
+
+/// Runs a future on this thread, which sleeps while there is nothing to do.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    Timer::global().block_on(future)
+}

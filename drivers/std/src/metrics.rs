@@ -1,0 +1,28 @@
+//! What a timer has done.
+
+use crate::Lateness;
+
+/// What has happened in a timer so far; see [`Timer::metrics`](crate::Timer::metrics).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Sleeps that are armed now.
+    pub armed: u64,
+    /// Sleeps that were armed so far: those that are, and those that were and ended.
+    pub registered: u64,
+    /// Sleeps that reached their deadline.
+    pub fired: u64,
+    /// Sleeps that were dropped before their deadline.
+    pub cancelled: u64,
+    /// Polls that found no slot, and woke their task at once to try again.
+    pub full_repolls: u64,
+    /// Visits to the shards by those who turn. An idle timer makes none.
+    pub turns: u64,
+    /// Wakers that panicked.
+    pub waker_panics: u64,
+    /// Slots that there is memory for.
+    pub slots: u64,
+    /// How late the timers fired that a turn fired; a sleep that was polled after its deadline,
+    /// and before the turn, is not among them.
+    pub lateness: Lateness,
+}

@@ -1,0 +1,126 @@
+//! What the timer's driver sleeps on, and what wakes it early.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::task::{Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use atomic_waker::AtomicWaker;
+use moirai_timer_core::Ticks;
+
+use crate::{Precision, clock};
+
+/// The nudge of one timer. Whoever drives it registers a waker here, looks whether a turn is
+/// wanted, turns, and sleeps.
+#[derive(Debug, Default)]
+pub(crate) struct Parker {
+    pended: AtomicBool,
+    driver: AtomicWaker,
+}
+
+impl Parker {
+    /// Asks for a turn. One system call at most, and only if the driver does not know yet.
+    pub(crate) fn pend(&self) {
+        if !self.pended.swap(true, SeqCst) {
+            self.driver.wake();
+        }
+    }
+
+    /// The caller will turn now; a nudge from now on wakes `waker`.
+    pub(crate) fn attend(&self, waker: &Waker) {
+        self.driver.register(waker);
+        self.pended.store(false, SeqCst);
+    }
+
+    pub(crate) fn is_pended(&self) -> bool {
+        self.pended.load(SeqCst)
+    }
+}
+
+/// Unparks a thread.
+pub(crate) struct Unpark(pub(crate) Thread);
+
+impl Unpark {
+    pub(crate) fn current() -> Waker {
+        Waker::from(Arc::new(Unpark(thread::current())))
+    }
+}
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Sleeps until a deadline as precisely as it is told to, and learns how late the system is.
+pub(crate) struct Sleeper {
+    precision: Precision,
+    /// Smoothed lateness of a parked thread, and its mean deviation, in nanoseconds: as TCP does
+    /// for round trips (Jacobson 1988).
+    late: u64,
+    deviation: u64,
+    /// When the last sleep ended.
+    woke: Ticks,
+}
+
+impl Sleeper {
+    /// A deadline that is nearer than this is waited for without parking: no system could do it.
+    const BRIEF: u64 = 5_000;
+    /// Between two wake-ups, if they need not be precise.
+    const RELAXED: u64 = 500_000;
+
+    pub(crate) fn new(precision: Precision) -> Self {
+        Sleeper { precision, late: 50_000, deviation: 25_000, woke: Ticks::ZERO }
+    }
+
+    /// Waits until `until`, or until `stop` says so; it is asked after every wake-up, and the one
+    /// who makes it true unparks this thread.
+    pub(crate) fn sleep(&mut self, until: Option<Ticks>, stop: impl Fn() -> bool) {
+        let Some(mut until) = until else {
+            while !stop() {
+                thread::park();
+            }
+            return;
+        };
+        if self.precision == Precision::Relaxed {
+            until = until.max(self.woke.after(Self::RELAXED));
+        }
+        let early = match self.precision {
+            Precision::Relaxed => 0,
+            Precision::Default => Self::BRIEF,
+            Precision::Exact => (self.late + 4 * self.deviation).clamp(20_000, 1_000_000),
+        };
+        loop {
+            if stop() {
+                return;
+            }
+            let now = clock::now();
+            let left = until.since(now);
+            if left == 0 {
+                self.woke = now;
+                return;
+            }
+            if left > early {
+                let ahead = if self.precision == Precision::Exact { left - early } else { left };
+                thread::park_timeout(Duration::from_nanos(ahead));
+                let late = clock::now().since(now.after(ahead));
+                if late > 0 {
+                    self.learn(late);
+                }
+            } else {
+                std::hint::spin_loop();
+            }
+        }
+    }
+
+    fn learn(&mut self, late: u64) {
+        let error = late.abs_diff(self.late);
+        self.late = (7 * self.late + late) / 8;
+        self.deviation = (3 * self.deviation + error) / 4;
+    }
+}

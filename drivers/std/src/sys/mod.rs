@@ -1,0 +1,31 @@
+//! What differs between operating systems. Nothing outside this module knows which one it is on.
+//!
+//! | | Linux | other Unix | elsewhere |
+//! |---|---|---|---|
+//! | timer slack | set to the least | has none | has none |
+//! | a cheap clock that lags | `CLOCK_MONOTONIC_COARSE` | the clock | the clock |
+//! | `fork` | noticed | noticed | does not exist |
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{COARSE_LAG, coarse_nanos, minimise_timer_slack};
+
+#[cfg(not(target_os = "linux"))]
+mod plain;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use plain::{COARSE_LAG, coarse_nanos, minimise_timer_slack};
+
+#[cfg(unix)]
+mod fork;
+#[cfg(unix)]
+pub(crate) use fork::on_fork;
+
+/// Calls `prepare` before every `fork`, `parent` and `child` after it. Call it once.
+#[cfg(not(unix))]
+pub(crate) fn on_fork(
+    _prepare: extern "C" fn(),
+    _parent: extern "C" fn(),
+    _child: extern "C" fn(),
+) {
+}

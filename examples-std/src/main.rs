@@ -1,0 +1,2 @@
+//! The storm.
+fn main() {}

@@ -1,0 +1,73 @@
+//! Cross builds with Debian's packages, for machines on which rustup can fetch no target.
+//!
+//! Debian's compiler knows every target, but has no `core` built for it. So `core` is built from its
+//! sources along with the crate, by `-Zbuild-std`, which a stable compiler grants to `RUSTC_BOOTSTRAP`.
+
+use anyhow::{Context, Result, ensure};
+use xshell::{Cmd, Shell, cmd};
+
+use crate::cross::TARGETS;
+use crate::shell::{self, Variables};
+
+const PACKAGES: [&str; 4] = ["rustc-web", "rust-web-src", "cargo-web", "lld"];
+
+/// Debian's rustc-web conflicts with its rustc, and nobody's compiler is to be removed: hence the last.
+const OPTIONS: [&str; 3] = ["-y", "--no-install-recommends", "--no-remove"];
+
+const COMPILER: Variables<'_> = &[("RUSTC", "/usr/bin/rustc"), ("RUSTC_BOOTSTRAP", "1")];
+
+/// What rustup's cargo, which runs this program, sets for its children. In Debian's cargo it would
+/// bring rustup's compiler and libraries back in.
+const OF_RUSTUP: [&str; 5] = ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN", "LD_LIBRARY_PATH"];
+
+/// Installs those of the packages that are missing, after saying so.
+pub(crate) fn install(sh: &Shell) -> Result<()> {
+    let mut missing = PACKAGES.to_vec();
+    missing.retain(|package| !is_installed(sh, package));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    ensure!(has_apt(sh), "there is no apt-get either; {}", way_out());
+
+    eprintln!("Installing Debian's packages: {}", missing.join(" "));
+    shell::run(apt_get(sh).arg("update")).with_context(way_out)?;
+    let install = apt_get(sh).arg("install").args(OPTIONS).args(missing);
+    shell::run(install).with_context(way_out)
+}
+
+/// Builds for `target`, in a target directory of its own because the compiler is another one.
+pub(crate) fn build(
+    sh: &Shell,
+    target: &str,
+    arguments: &[&str],
+    set: Variables<'_>,
+) -> Result<()> {
+    let mut build = cmd!(sh, "/usr/bin/cargo build --release --target {target}")
+        .args(["-Zbuild-std=core", "--target-dir", "target/cross"])
+        .args(arguments);
+    for name in OF_RUSTUP {
+        build = build.env_remove(name);
+    }
+    shell::run_with(&[COMPILER, set].concat(), build)
+}
+
+fn way_out() -> String {
+    let targets = TARGETS.join(" ");
+    format!("run `rustup target add {targets}`, or `cargo xtask test --host-only`")
+}
+
+fn is_installed(sh: &Shell, package: &str) -> bool {
+    let format = "${db:Status-Status}";
+    let query = cmd!(sh, "dpkg-query --show --showformat={format} {package}");
+    let status = query.quiet().ignore_stderr().read();
+    status.is_ok_and(|status| status == "installed")
+}
+
+fn has_apt(sh: &Shell) -> bool {
+    cmd!(sh, "apt-get --version").quiet().read().is_ok()
+}
+
+fn apt_get(sh: &Shell) -> Cmd<'_> {
+    let user = cmd!(sh, "id -u").quiet().read();
+    if user.is_ok_and(|user| user == "0") { cmd!(sh, "apt-get") } else { cmd!(sh, "sudo apt-get") }
+}

@@ -1,0 +1,51 @@
+//! The chores of this repository, so that everybody and every machine runs the same ones.
+//!
+//! `cargo xtask <command>`, one file a command. Each prints what it runs, as one could type it.
+
+mod bench;
+mod cross;
+mod debian;
+mod shell;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use xshell::Shell;
+
+/// The chores of this repository.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check everything that must hold before a commit: format, lints, tests, docs, packages, targets.
+    Test(test::Arguments),
+    /// Measure against the peers, in one run.
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<()> {
+    let sh = Shell::new()?;
+    sh.change_dir(workspace::root());
+    match command {
+        Command::Test(arguments) => test::run(&sh, arguments),
+        Command::Bench(arguments) => bench::run(&sh, arguments),
+    }
+}

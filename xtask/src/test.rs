@@ -1,0 +1,116 @@
+//! Everything that must hold before a commit, in the order in which a failure is cheapest.
+//!
+//! The first failure ends the run. The last line says how long each step took, and what was left out.
+
+use std::fs;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use cargo_metadata::Package;
+use xshell::{Shell, cmd};
+
+use crate::{cross, shell, workspace};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Leave out the builds for other targets, which may need packages that this machine lacks.
+    #[arg(long)]
+    host_only: bool,
+}
+
+/// What a step runs; it is given the crates that are published.
+type Step = fn(&Shell, &[Package]) -> Result<()>;
+
+const STEPS: [(&str, Step); 7] = [
+    ("fmt", fmt),
+    ("clippy", clippy),
+    ("test", test),
+    ("doc", doc),
+    ("package", package),
+    ("smoke", smoke),
+    (CROSS_BUILDS, |sh, _| cross::build(sh)),
+];
+
+const CROSS_BUILDS: &str = "cross builds";
+
+/// A published crate carries no file above this: charts and recordings belong to the repository.
+const LARGEST_PACKAGED_FILE: u64 = 100_000;
+
+pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
+    let published = workspace::published(sh)?;
+    let start = Instant::now();
+    let mut summary = Vec::new();
+    for (name, step) in STEPS {
+        eprintln!("\n== {name}");
+        if arguments.host_only && name == CROSS_BUILDS {
+            eprintln!("left out, for --host-only");
+            summary.push(format!("{name} LEFT OUT"));
+            continue;
+        }
+        let step_start = Instant::now();
+        let result = step(sh, &published);
+        summary.push(format!("{name} {:.1?}", step_start.elapsed()));
+        result.with_context(|| format!("test FAILED in {name} ({})", summary.join(", ")))?;
+    }
+    let took = start.elapsed();
+    eprintln!("\nxtask: test passed in {took:.1?} ({})", summary.join(", "));
+    Ok(())
+}
+
+fn fmt(sh: &Shell, _: &[Package]) -> Result<()> {
+    shell::run(cmd!(sh, "cargo fmt --all --check"))
+}
+
+fn clippy(sh: &Shell, published: &[Package]) -> Result<()> {
+    shell::run(cmd!(sh, "cargo clippy --workspace --all-targets -- -D warnings"))?;
+    for package in published {
+        let name = &**package.name;
+        for features in workspace::feature_sets(package) {
+            shell::run(cmd!(sh, "cargo clippy -p {name} {features...} -- -D warnings"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Libraries, programs, tests, examples and doc tests; the benchmarks are `cargo xtask bench`.
+fn test(sh: &Shell, _: &[Package]) -> Result<()> {
+    shell::run(cmd!(sh, "cargo test --workspace"))
+}
+
+fn doc(sh: &Shell, published: &[Package]) -> Result<()> {
+    let strict = &[("RUSTDOCFLAGS", "-D warnings")];
+    shell::run_with(strict, cmd!(sh, "cargo doc --workspace --no-deps"))?;
+    for package in published {
+        let name = &**package.name;
+        shell::run_with(strict, cmd!(sh, "cargo doc -p {name} --all-features --no-deps"))?;
+    }
+    Ok(())
+}
+
+/// What a release would upload: the sources, and nothing that strayed into the directory.
+fn package(sh: &Shell, published: &[Package]) -> Result<()> {
+    for package in published {
+        let name = &**package.name;
+        ensure!(package.license.is_some(), "{name} names no licence");
+        ensure!(package.description.is_some(), "{name} has no description");
+
+        let list = shell::read(cmd!(sh, "cargo package --list --allow-dirty -p {name}"))?;
+        let files: Vec<_> = list.lines().collect();
+        for file in ["Cargo.toml", "src/lib.rs"] {
+            ensure!(files.contains(&file), "{name} would lack {file}");
+        }
+        for file in files {
+            let path = package.manifest_path.with_file_name(file);
+            // Cargo adds files of its own making, which are not on the disk.
+            let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
+            let strayed = file.starts_with("target/") || bytes > LARGEST_PACKAGED_FILE;
+            ensure!(!strayed, "{name} would hold {file}, of {bytes} bytes");
+        }
+    }
+    Ok(())
+}
+
+/// The main job, the way the README has it, but short.
+fn smoke(sh: &Shell, _: &[Package]) -> Result<()> {
+    shell::run(cmd!(sh, "cargo run --release -- --count 2000 --over 200ms --no-chart"))
+}
