@@ -19,7 +19,7 @@ static EPOCH: LazyLock<Epoch> = LazyLock::new(|| {
     let (now, coarse) = (Instant::now(), sys::coarse_nanos());
     let past = |seconds| Some((now.checked_sub(Duration::from_secs(seconds))?, seconds * NANOS));
     let (instant, back) = past(3600).or_else(|| past(60)).unwrap_or((now, 0));
-    Epoch { instant, coarse: coarse.saturating_sub(back) }
+    Epoch { instant, coarse: coarse.wrapping_sub(back) }
 });
 
 pub(crate) fn nanos(duration: Duration) -> u64 {
@@ -46,7 +46,7 @@ pub(crate) fn instant_at(ticks: Ticks) -> Instant {
 /// Whether `at` is reached. What is far away is seen from a clock that is cheap and lags a little.
 #[inline]
 pub(crate) fn is_due(at: Ticks) -> bool {
-    let coarse = sys::coarse_nanos().saturating_sub(EPOCH.coarse);
+    let coarse = sys::coarse_nanos().wrapping_sub(EPOCH.coarse);
     if at.get() > coarse.saturating_add(2 * sys::COARSE_LAG) {
         return false;
     }
