@@ -170,12 +170,29 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// # Errors
     /// [`Full`](RegisterError::Full), although a [`drain`](Self::drain) may find some;
     /// [`ShutDown`](RegisterError::ShutDown).
+    #[inline]
     pub fn claim_at_hand(&self) -> Result<Claim, RegisterError> {
         if self.published.closed.load(Relaxed) {
             return Err(RegisterError::ShutDown);
         }
         let index = self.producers.pool.take(&self.slots).ok_or(RegisterError::Full)?;
         Ok(Claim::new(index))
+    }
+
+    /// Takes a slot if the pool has one at hand, and arms it.
+    ///
+    /// # Errors
+    /// As [`claim_at_hand`](Self::claim_at_hand).
+    #[inline]
+    pub fn arm_at_hand(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
+        let claim = self.claim_at_hand()?;
+        let slot = self.slots.slot(claim.index());
+        // SAFETY: we have the claim.
+        match unsafe { slot.arm(at, waker.clone()) } {
+            Ok(news) => self.tell(slot, claim.index(), news, at),
+            Err(_) => unreachable!("a slot from the pool is idle"),
+        }
+        Ok(claim)
     }
 
     /// Refuses new sleeps from now on. Those that are armed still fire on time.
@@ -188,11 +205,12 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         self.published.closed.load(Relaxed)
     }
 
-    fn tell(&self, index: u32, news: News, at: Ticks) {
+    #[inline]
+    fn tell(&self, slot: &Slot, index: u32, news: News, at: Ticks) {
         match news {
             News::Silent => return,
             News::Merged => {}
-            News::Push => self.producers.queue.push(&self.slots, index),
+            News::Push => self.producers.queue.push(slot, index),
         }
         if at.get() < self.published.alarm.load(SeqCst) {
             self.driver.pend();
@@ -384,7 +402,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                     inside.store.remove(index);
                     inside.cancelled += (ended == Ended::Cancelled) as u64;
                     inside.fired += (ended == Ended::Completed) as u64;
-                    free.add(&self.slots, index);
+                    free.add(slot, index);
                 }
             }
             applied += 1;
@@ -495,11 +513,16 @@ unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
     }
 
     fn claim(&self) -> Result<Claim, RegisterError> {
-        self.claim_at_hand().or_else(|error| {
-            if error == RegisterError::Full {
-                self.drain();
-            }
+        self.claim_at_hand().or_else(|_| {
+            self.drain();
             self.claim_at_hand()
+        })
+    }
+
+    fn arm(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
+        self.arm_at_hand(at, waker).or_else(|_| {
+            self.drain();
+            self.arm_at_hand(at, waker)
         })
     }
 
@@ -512,7 +535,7 @@ unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
             // SAFETY: as above.
             Attended::Idle => match unsafe { slot.arm(at, waker.clone()) } {
                 Ok(news) => {
-                    self.tell(claim.index(), news, at);
+                    self.tell(slot, claim.index(), news, at);
                     true
                 }
                 Err(_) => false,
@@ -521,18 +544,20 @@ unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
     }
 
     unsafe fn move_to(&self, claim: &mut Claim, at: Ticks) {
-        let news = self.slots.slot(claim.index()).move_to(at);
-        self.tell(claim.index(), news, at);
+        let slot = self.slots.slot(claim.index());
+        let news = slot.move_to(at);
+        self.tell(slot, claim.index(), news, at);
     }
 
     unsafe fn release(&self, claim: Claim, completed: bool) {
         let index = claim.index();
+        let slot = self.slots.slot(index);
         let ended = if completed { Ended::Completed } else { Ended::Cancelled };
         // SAFETY: a claim makes its bearer the holder; the caller vouches that it is this slot's.
-        let (goes, waker) = unsafe { self.slots.slot(index).release(ended) };
+        let (goes, waker) = unsafe { slot.release(ended) };
         match goes {
             Released::Free => self.producers.pool.give(&self.slots, index),
-            Released::Push => self.producers.queue.push(&self.slots, index),
+            Released::Push => self.producers.queue.push(slot, index),
             Released::Left => {}
         }
         // Last, because it runs code of the task's.

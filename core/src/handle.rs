@@ -98,6 +98,9 @@ pub unsafe trait Handle {
     /// Takes a slot, not armed yet.
     fn claim(&self) -> Result<Claim, RegisterError>;
 
+    /// Takes a slot, and arms it: `waker` is woken at `at` or soon after.
+    fn arm(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError>;
+
     /// Sees to it that `waker` is woken at `at` or soon after: arms the slot, or, if it is armed
     /// already, replaces its waker. False if the slot is in use at this moment by whoever fires it;
     /// it has to be given up then.

@@ -57,8 +57,8 @@ impl Chain {
         Chain { first: 0, last: 0, len: 0 }
     }
 
-    pub(crate) fn add(&mut self, slots: &(impl Slots + ?Sized), index: u32) {
-        slots.slot(index).next.store(self.first, Relaxed);
+    pub(crate) fn add(&mut self, slot: &Slot, index: u32) {
+        slot.next.store(self.first, Relaxed);
         self.first = index + 1;
         if self.len == 0 {
             self.last = index;
@@ -79,6 +79,7 @@ impl Pool {
     }
 
     /// A slot that nobody else holds, if there is one.
+    #[inline]
     pub(crate) fn take(&self, slots: &(impl Slots + ?Sized)) -> Option<u32> {
         let mut head = self.head.load(Acquire);
         while head & INDEX != 0 {
@@ -114,7 +115,7 @@ impl Pool {
     /// Takes back one slot.
     pub(crate) fn give(&self, slots: &(impl Slots + ?Sized), index: u32) {
         let mut chain = Chain::new();
-        chain.add(slots, index);
+        chain.add(slots.slot(index), index);
         self.give_chain(slots, chain);
     }
 }
@@ -133,8 +134,8 @@ mod tests {
         assert_eq!(taken, [0, 1, 2, 3, 4]);
         pool.give(&slots, 3);
         let mut chain = Chain::new();
-        chain.add(&slots, 0);
-        chain.add(&slots, 4);
+        chain.add(&slots[0], 0);
+        chain.add(&slots[4], 4);
         pool.give_chain(&slots, chain);
         let mut again: Vec<u32> = core::iter::from_fn(|| pool.take(&slots)).collect();
         again.sort();

@@ -6,7 +6,7 @@
 
 use crate::sync::{AtomicU32, Ordering::*};
 
-use crate::Slots;
+use crate::{Slot, Slots};
 
 #[derive(Debug)]
 pub(crate) struct CommandQueue {
@@ -22,8 +22,8 @@ impl CommandQueue {
     /// Links a slot. The caller is the one that set its *queued* flag.
     ///
     /// Sequentially consistent: the alarm is read after this.
-    pub(crate) fn push(&self, slots: &(impl Slots + ?Sized), index: u32) {
-        let link = &slots.slot(index).next;
+    pub(crate) fn push(&self, slot: &Slot, index: u32) {
+        let link = &slot.next;
         let mut head = self.head.load(Relaxed);
         loop {
             link.store(head, Relaxed);
@@ -60,7 +60,6 @@ impl CommandQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Slot;
     use std::{thread, vec, vec::Vec};
 
     fn order(slots: &impl Slots, mut at: u32) -> Vec<u32> {
@@ -77,8 +76,8 @@ mod tests {
         let slots = [const { Slot::new() }; 4];
         let queue = CommandQueue::new();
         assert_eq!(queue.take(&slots), 0);
-        for index in [2, 0, 3] {
-            queue.push(&slots, index);
+        for index in [2usize, 0, 3] {
+            queue.push(&slots[index], index as u32);
         }
         assert!(!queue.is_empty());
         assert_eq!(order(&slots, queue.take(&slots)), [2, 0, 3]);
@@ -94,7 +93,9 @@ mod tests {
         let mut got: Vec<u32> = thread::scope(|scope| {
             for producer in 0..4 {
                 scope.spawn(move || {
-                    (0..EACH).for_each(|i| queue_ref.push(slots_ref, producer * EACH + i));
+                    for index in producer * EACH..(producer + 1) * EACH {
+                        queue_ref.push(&slots_ref[index as usize], index);
+                    }
                     left.fetch_sub(1, Release);
                 });
             }

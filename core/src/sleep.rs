@@ -121,10 +121,12 @@ impl<H: Handle> Sleep<H> {
     }
 
     /// When the task is to be woken.
+    #[inline]
     fn alarm(&self) -> Ticks {
         self.deadline.coarsened(self.tolerance)
     }
 
+    #[inline]
     fn release(&mut self, completed: bool) {
         if let Some(claim) = self.claim.take() {
             // SAFETY: the claim came from this handle.
@@ -150,12 +152,8 @@ impl<H: Handle> Sleep<H> {
             // Whoever fires it has it in use: leave it to them, and go on with another.
             self.release(false);
         }
-        match self.handle.claim() {
-            Ok(mut claim) => {
-                // SAFETY: the claim came from this handle. It is fresh, so nobody fires it.
-                unsafe { self.handle.attend(&mut claim, alarm, cx.waker()) };
-                self.claim = Some(claim);
-            }
+        match self.handle.arm(alarm, cx.waker()) {
+            Ok(claim) => self.claim = Some(claim),
             Err(_) => {
                 self.handle.stranded();
                 cx.waker().wake_by_ref();

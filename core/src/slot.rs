@@ -37,8 +37,10 @@
 //! # Orderings
 //!
 //! Every change of the word is at least acquire-release: what a side wrote before it gave the cell
-//! away is visible to the side that gets it. The change that arms a slot, or brings its deadline
-//! forward, is sequentially consistent where it stands for a push; see `engine`.
+//! away is visible to the side that gets it. The change that brings a deadline forward is
+//! sequentially consistent, because it stands for a push if the slot is queued; see `engine`.
+//! Where a side is alone (an idle slot that is not queued, a released one that was unlinked) it
+//! just stores.
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
@@ -174,9 +176,14 @@ impl Slot {
         }
         // SAFETY: Cell Owner Invariant: the phase is IDLE, which only the holder leaves.
         unsafe { (*self.waker.get()).write(waker) };
-        // The turner may clear QUEUED meanwhile, if the slot fired while it was queued.
+        let armed = word(at, ARMED | QUEUED);
+        if now & QUEUED == 0 {
+            // The turner does not know of it. The push publishes this, and the waker.
+            self.word.store(armed, Release);
+            return Ok(News::Push);
+        }
+        // It fired while it was queued: the turner may clear QUEUED meanwhile.
         loop {
-            let armed = word(at, ARMED | QUEUED);
             match self.word.compare_exchange_weak(now, armed, SeqCst, Acquire) {
                 Ok(_) if now & QUEUED == 0 => return Ok(News::Push),
                 Ok(_) => return Ok(News::Merged),
@@ -279,11 +286,15 @@ impl Slot {
 
     /// The turner, which has just unlinked the slot, reads its news.
     pub(crate) fn accept(&self) -> Command {
-        let was = self.word.fetch_and(!QUEUED, SeqCst);
+        let mut was = self.word.load(Acquire);
+        if was & PHASE != RELEASED {
+            was = self.word.fetch_and(!QUEUED, SeqCst);
+        }
         debug_assert!(was & QUEUED != 0, "a linked slot is queued");
         match was & PHASE {
             ARMED | REPLACING => Command::Arm(deadline(was)),
             RELEASED => {
+                // Nobody else knows of it any more.
                 self.word.store(IDLE, Relaxed);
                 Command::Free(match was >> SHIFT {
                     0 => Ended::Unarmed,

@@ -46,6 +46,7 @@ impl Ticks {
     /// The latest point in `[self, self + tolerance]` that shares the most trailing zero bits.
     ///
     /// Timers that may be a little late meet at such points, without knowing of each other.
+    #[inline]
     pub(crate) const fn coarsened(self, tolerance: u64) -> Ticks {
         let latest = self.after(tolerance);
         if tolerance == 0 || self.0 == 0 || latest.is_never() {

@@ -34,7 +34,8 @@ pub(crate) enum Drive {
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct Builder {
-    pub(crate) capacity: usize,
+    /// None: as much as the shards can have.
+    capacity: Option<usize>,
     pub(crate) shards: usize,
     pub(crate) precision: Precision,
     pub(crate) drive: Drive,
@@ -43,9 +44,9 @@ pub struct Builder {
 impl Default for Builder {
     fn default() -> Self {
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        let shards = processors.min(64);
+        let shards = processors.next_power_of_two().min(64);
         Builder {
-            capacity: shards * MOST as usize,
+            capacity: None,
             shards,
             precision: Precision::default(),
             drive: Drive::Thread("moirai-timer".into()),
@@ -57,12 +58,12 @@ impl Builder {
     /// How many sleeps may be armed at once, at least; the shards share it evenly, rounded up.
     /// Memory is taken as it is needed. By default, and at most, 16.7 million a shard.
     pub fn capacity(mut self, capacity: usize) -> Self {
-        self.capacity = capacity;
+        self.capacity = Some(capacity);
         self
     }
 
     /// How many engines work side by side; a thread uses one of them. By default as many as there
-    /// are processors, 64 at most. At most 256.
+    /// are processors, 64 at most. At most 256; rounded up to a power of two.
     ///
     /// Threads that arm and cancel at the same time disturb each other less with more shards; a
     /// turn looks at all of them.
@@ -104,14 +105,15 @@ impl Builder {
     /// # Errors
     /// [`InvalidInput`](io::ErrorKind::InvalidInput), with the range, if a number is out of it or
     /// the thread's name has a zero byte.
-    pub fn build(self) -> io::Result<Timer> {
+    pub fn build(mut self) -> io::Result<Timer> {
         let invalid = |text: String| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         if !(1..=MOST_SHARDS).contains(&self.shards) {
             return invalid(format!("a timer has 1 to {MOST_SHARDS} shards, not {}", self.shards));
         }
+        self.shards = self.shards.next_power_of_two();
         let most = self.shards * MOST as usize;
-        if !(1..=most).contains(&self.capacity) {
-            let (shards, capacity) = (self.shards, self.capacity);
+        if let Some(capacity) = self.capacity.filter(|capacity| !(1..=most).contains(capacity)) {
+            let shards = self.shards;
             return invalid(format!(
                 "a timer with {shards} shards has a capacity of 1 to {most}, not {capacity}"
             ));
@@ -120,5 +122,10 @@ impl Builder {
             return invalid("a thread's name has no zero byte".into());
         }
         Ok(Timer::from_core(Core::new(self)))
+    }
+
+    /// How many slots each shard may have.
+    pub(crate) fn share(&self) -> u32 {
+        self.capacity.map_or(MOST, |capacity| capacity.div_ceil(self.shards) as u32)
     }
 }

@@ -1,4 +1,4 @@
-//! The engine's clock here: nanoseconds of [`Instant`].
+//! The engine's clock here: nanoseconds of the system's monotonic clock.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -9,19 +9,20 @@ use crate::sys;
 
 pub(crate) const NANOS: u64 = 1_000_000_000;
 
-struct Epoch {
-    instant: Instant,
-    coarse: u64,
-}
-
-/// Some time ago, so that an instant that was taken before the first use still lies after it.
-static EPOCH: LazyLock<Epoch> = LazyLock::new(|| {
-    let (now, coarse) = (Instant::now(), sys::coarse_nanos());
-    let past = |seconds| Some((now.checked_sub(Duration::from_secs(seconds))?, seconds * NANOS));
-    let (instant, back) = past(3600).or_else(|| past(60)).unwrap_or((now, 0));
-    Epoch { instant, coarse: coarse.wrapping_sub(back) }
+/// The instant at which the clock was zero.
+///
+/// Two clocks can't be read at once. The system's is read second here, so that this is a little
+/// too early and deadlines a little too late, by some tens of nanoseconds: the least of a few tries.
+static ZERO: LazyLock<Instant> = LazyLock::new(|| {
+    let tries = (0..8).map(|_| {
+        let before = Instant::now();
+        let nanos = sys::now_nanos();
+        (before.elapsed(), before - Duration::from_nanos(nanos))
+    });
+    tries.min_by_key(|(took, _)| *took).expect("there are eight").1
 });
 
+#[inline]
 pub(crate) fn nanos(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(NANOS).saturating_add(duration.subsec_nanos() as u64)
 }
@@ -29,28 +30,24 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 /// The present.
 #[inline]
 pub(crate) fn now() -> Ticks {
-    ticks_at(Instant::now())
+    Ticks::new(sys::now_nanos())
 }
 
-/// Zero for what was before the epoch.
+/// Zero for what was before the clock's zero.
 #[inline]
 pub(crate) fn ticks_at(instant: Instant) -> Ticks {
-    Ticks::new(nanos(instant.saturating_duration_since(EPOCH.instant)))
+    Ticks::new(nanos(instant.saturating_duration_since(*ZERO)))
 }
 
-/// *Never* is 36 years after the epoch.
+/// *Never* is 36 years after the clock's zero.
 pub(crate) fn instant_at(ticks: Ticks) -> Instant {
-    EPOCH.instant + Duration::from_nanos(ticks.get())
+    *ZERO + Duration::from_nanos(ticks.get())
 }
 
 /// Whether `at` is reached. What is far away is seen from a clock that is cheap and lags a little.
 #[inline]
 pub(crate) fn is_due(at: Ticks) -> bool {
-    let coarse = sys::coarse_nanos().wrapping_sub(EPOCH.coarse);
-    if at.get() > coarse.saturating_add(2 * sys::COARSE_LAG) {
-        return false;
-    }
-    at <= now()
+    at.get() <= sys::coarse_nanos() + sys::COARSE_LAG && at <= now()
 }
 
 #[cfg(test)]

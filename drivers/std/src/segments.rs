@@ -1,8 +1,8 @@
 //! Slots in segments that double in size: the pool grows, and no slot ever moves.
 
-use std::alloc::{Layout, alloc_zeroed};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering::*};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
 
 use moirai_timer_core::{HeapEntry, HeapMemory, Slot, Slots};
 
@@ -15,29 +15,24 @@ const SEGMENTS: usize = 16;
 pub(crate) const MOST: u32 = FIRST * ((1 << SEGMENTS) - 1);
 
 /// Slots that are there, and slots that will be when they are needed.
+///
+/// The Segment Invariant: entry `k` is null, or points to `FIRST << k` slots that stay where they
+/// are until this is dropped. It changes once.
 #[derive(Debug)]
 pub(crate) struct Segments {
-    segments: [OnceLock<Box<[Slot]>>; SEGMENTS],
+    segments: [AtomicPtr<Slot>; SEGMENTS],
     capacity: AtomicU32,
     limit: u32,
 }
 
-/// Fresh pages from the system are zero already, so a large segment costs nothing until it is used.
-fn zeroed(len: u32) -> Box<[Slot]> {
-    let layout = Layout::array::<Slot>(len as usize).expect("a segment is far below usize::MAX");
-    // SAFETY: the layout's size is not zero.
-    let memory = unsafe { alloc_zeroed(layout) };
-    if memory.is_null() {
-        std::alloc::handle_alloc_error(layout);
-    }
-    // SAFETY: the memory is what a box of this layout owns, and all zeros are `len` idle slots.
-    unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(memory.cast(), len as usize)) }
+fn layout(segment: usize) -> Layout {
+    Layout::array::<Slot>((FIRST as usize) << segment).expect("far below usize::MAX")
 }
 
 impl Segments {
     pub(crate) const fn new(limit: u32) -> Self {
         Segments {
-            segments: [const { OnceLock::new() }; SEGMENTS],
+            segments: [const { AtomicPtr::new(ptr::null_mut()) }; SEGMENTS],
             capacity: AtomicU32::new(0),
             limit,
         }
@@ -53,11 +48,33 @@ impl Segments {
             return false;
         }
         let (segment, _) = place(capacity);
-        let len = FIRST << segment;
-        let lost = self.segments[segment].set(zeroed(len));
-        drop(lost);
-        self.capacity.fetch_max((capacity + len).min(self.limit), Release);
+        let layout = layout(segment);
+        // All zeros are idle slots. The system's fresh pages are zero already, so that a large
+        // segment costs nothing until it is used.
+        // SAFETY: the layout's size is not zero.
+        let fresh: *mut Slot = unsafe { alloc_zeroed(layout) }.cast();
+        if fresh.is_null() {
+            handle_alloc_error(layout);
+        }
+        let set = self.segments[segment].compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire);
+        if set.is_err() {
+            // SAFETY: it was allocated above with this layout, and nobody has seen it.
+            unsafe { dealloc(fresh.cast(), layout) };
+        }
+        self.capacity.fetch_max((capacity + (FIRST << segment)).min(self.limit), Release);
         true
+    }
+}
+
+impl Drop for Segments {
+    fn drop(&mut self) {
+        for (segment, slots) in self.segments.iter_mut().enumerate() {
+            if !slots.get_mut().is_null() {
+                // SAFETY: by the Segment Invariant, and slots need no drop: a waker is in one only
+                // while its holder is, and holders keep the timer.
+                unsafe { dealloc((*slots.get_mut()).cast(), layout(segment)) };
+            }
+        }
     }
 }
 
@@ -77,7 +94,10 @@ impl Slots for Segments {
     #[inline]
     fn slot(&self, index: u32) -> &Slot {
         let (segment, offset) = place(index);
-        &self.segments[segment].get().expect("the index is below the capacity")[offset]
+        let slots = self.segments[segment % SEGMENTS].load(Acquire);
+        assert!(!slots.is_null(), "the index is below the capacity");
+        // SAFETY: by the Segment Invariant; `place` gives offsets below the segment's length.
+        unsafe { &*slots.add(offset) }
     }
 }
 

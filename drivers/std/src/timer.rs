@@ -63,6 +63,7 @@ impl Driver for ShardDriver {
 /// Everything of a timer that its handles share.
 #[derive(Debug)]
 pub(crate) struct Core {
+    /// A power of two of them.
     shards: Box<[Shard]>,
     parker: Arc<Parker>,
     config: Builder,
@@ -124,7 +125,6 @@ fn thread_number() -> usize {
 impl Core {
     pub(crate) fn new(config: Builder) -> Arc<Core> {
         let parker = Arc::new(Parker::default());
-        let share = config.capacity.div_ceil(config.shards) as u32;
         let shards = (0..config.shards)
             .map(|_| {
                 let driver = ShardDriver {
@@ -134,7 +134,7 @@ impl Core {
                 };
                 Engine::with_parts(
                     driver,
-                    Segments::new(share),
+                    Segments::new(config.share()),
                     HeapStore::with_memory(Growing::default()),
                 )
             })
@@ -151,20 +151,27 @@ impl Core {
         core
     }
 
-    /// Takes a slot from this thread's shard, or from another if that may not grow any more.
+    /// Asks this thread's shard for a claim, and, if it has none at hand, all of them.
     #[inline]
-    fn claim(self: &Arc<Self>) -> Result<Claim, RegisterError> {
+    fn claim_with(
+        self: &Arc<Self>,
+        ask: impl Fn(&Shard) -> Result<Claim, RegisterError>,
+    ) -> Result<Claim, RegisterError> {
         self.start()?;
-        let home = thread_number() % self.shards.len();
-        match self.shards[home].claim_at_hand() {
+        let home = thread_number() & (self.shards.len() - 1);
+        match ask(&self.shards[home]) {
             Ok(claim) => Ok(claim.with_shard(home as u32)),
-            Err(RegisterError::Full) => self.claim_by_force(home),
+            Err(RegisterError::Full) => self.claim_by_force(home, ask),
             Err(error) => Err(error),
         }
     }
 
     #[cold]
-    fn claim_by_force(&self, home: usize) -> Result<Claim, RegisterError> {
+    fn claim_by_force(
+        &self,
+        home: usize,
+        ask: impl Fn(&Shard) -> Result<Claim, RegisterError>,
+    ) -> Result<Claim, RegisterError> {
         let shards = self.shards.len();
         for number in (home..shards).chain(0..home) {
             let shard = &self.shards[number];
@@ -173,7 +180,7 @@ impl Core {
             if drained.freed * 4 <= drained.applied {
                 shard.slots().grow();
             }
-            if let Ok(claim) = shard.claim_at_hand() {
+            if let Ok(claim) = ask(shard) {
                 return Ok(claim.with_shard(number as u32));
             }
         }
@@ -514,9 +521,13 @@ unsafe impl Handle for Timer {
         clock::instant_at(at)
     }
 
-    #[inline]
     fn claim(&self) -> Result<Claim, RegisterError> {
-        self.core().claim()
+        self.core().claim_with(Shard::claim_at_hand)
+    }
+
+    #[inline]
+    fn arm(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
+        self.core().claim_with(|shard| shard.arm_at_hand(at, waker))
     }
 
     #[inline]
@@ -539,6 +550,6 @@ unsafe impl Handle for Timer {
 
     fn stranded(&self) {
         let core = self.core();
-        (&core.shards[thread_number() % core.shards.len()]).stranded();
+        (&core.shards[thread_number() & (core.shards.len() - 1)]).stranded();
     }
 }

@@ -9,12 +9,12 @@
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{COARSE_LAG, coarse_nanos, minimise_timer_slack};
+pub(crate) use linux::{COARSE_LAG, coarse_nanos, minimise_timer_slack, now_nanos};
 
 #[cfg(not(target_os = "linux"))]
 mod plain;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use plain::{COARSE_LAG, coarse_nanos, minimise_timer_slack};
+pub(crate) use plain::{COARSE_LAG, coarse_nanos, minimise_timer_slack, now_nanos};
 
 #[cfg(unix)]
 mod fork;

@@ -1,15 +1,24 @@
 //! Systems on which there is nothing special to be done.
 
 use std::sync::LazyLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// This clock does not lag.
 pub(crate) const COARSE_LAG: u64 = 0;
 
-/// Nanoseconds since some point in the past.
+/// Nanoseconds since a point before the first use.
+pub(crate) fn now_nanos() -> u64 {
+    /// A minute back, if there was one, so that instants from before the first use have a number.
+    static ZERO: LazyLock<Instant> = LazyLock::new(|| {
+        let now = Instant::now();
+        now.checked_sub(Duration::from_secs(60)).unwrap_or(now)
+    });
+    ZERO.elapsed().as_nanos() as u64
+}
+
+/// The same.
 pub(crate) fn coarse_nanos() -> u64 {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    START.elapsed().as_nanos() as u64
+    now_nanos()
 }
 
 /// There is no slack to be set.
