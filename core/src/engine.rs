@@ -10,13 +10,22 @@
 //! * A turner publishes the alarm, *then* looks at the queue once more.
 //!
 //! All four are sequentially consistent, so at least one of the two sees the other. If the turner
-//! sees the slot, it lowers the alarm to suit it. That needs no third look: a producer that read
-//! the alarm before it was lowered had compared itself with a later time, so it pended if it
-//! mattered. A producer with a deadline that is no earlier than the alarm does nothing: the turn
+//! sees the slot, it lowers the alarm to suit it, and never raises it without looking once more.
+//! Lowering needs no further look: a producer that read the alarm before had compared itself with
+//! a later time, so it pended if it mattered. A producer with a deadline that is no earlier than the alarm does nothing: the turn
 //! that comes at the alarm takes the queue before it looks at the store.
 //!
 //! Whoever finds the exclusive section taken leaves a mark, and the one inside pends when it
 //! leaves. So a turner that could not enter may sleep, whatever it failed to see.
+//!
+//! # Timeouts that are never needed
+//!
+//! Most timeouts are cancelled, many before the turn that they asked for has even begun. That turn
+//! finds nothing armed. If it took the alarm away, the next timeout would have to ask for a turn
+//! again, and the next. So it leaves the alarm where the timeout had wanted it: at the price of
+//! one turn in vain then, all timeouts that are later ask for nothing.
+//!
+//! # Other turners
 //!
 //! Any number of callers may turn, also beside the driver. The alarm that they publish is the
 //! earliest deadline in the store, and each deadline that is earlier than the driver's armed time
@@ -78,6 +87,9 @@ struct Inside<S> {
     store: S,
     /// The rest of the batch that was taken last: index plus one of its first slot.
     backlog: u32,
+    /// The earliest deadline of those that were cancelled before a turn saw them armed, since the
+    /// alarm was published last.
+    vain: Ticks,
     turns: u64,
     fired: u64,
     cancelled: u64,
@@ -147,7 +159,14 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                 alarm: AtomicU64::new(Ticks::NEVER.get()),
                 closed: AtomicBool::new(false),
             },
-            inside: Exclusive::new(Inside { store, backlog: 0, turns: 0, fired: 0, cancelled: 0 }),
+            inside: Exclusive::new(Inside {
+                store,
+                backlog: 0,
+                vain: Ticks::NEVER,
+                turns: 0,
+                fired: 0,
+                cancelled: 0,
+            }),
             driver,
             slots,
         }
@@ -333,18 +352,21 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             if inside.backlog != 0 {
                 continue;
             }
-            let next = first(inside);
+            let next = first(inside).min(inside.vain);
             self.published.alarm.store(next.get(), SeqCst);
             // Whoever pushed before that may have read the alarm of before.
             inside.backlog = self.producers.queue.take(&self.slots);
             if inside.backlog == 0 {
+                inside.vain = Ticks::NEVER;
                 return Some(next);
             }
             while inside.backlog != 0 {
                 self.apply(inside, CHUNK);
             }
-            let next = first(inside);
+            // From here on the alarm is only lowered, so nobody needs to look again.
+            let next = first(inside).min(inside.vain).min(next);
             self.published.alarm.store(next.get(), SeqCst);
+            inside.vain = Ticks::NEVER;
             if next > self.driver.now() {
                 return Some(next);
             }
@@ -398,8 +420,10 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             match slot.accept() {
                 Command::Arm(at) => inside.store.set(index, at),
                 Command::Nothing => {}
-                Command::Free(ended) => {
-                    inside.store.remove(index);
+                Command::Free(ended, at) => {
+                    if !inside.store.remove(index) && ended == Ended::Cancelled {
+                        inside.vain = inside.vain.min(at);
+                    }
                     inside.cancelled += (ended == Ended::Cancelled) as u64;
                     inside.fired += (ended == Ended::Completed) as u64;
                     free.add(slot, index);

@@ -10,11 +10,11 @@
 //!
 //! | phase | meaning | left by |
 //! |---|---|---|
-//! | `IDLE` | nothing is armed (all zeros: a slot needs no set-up) | holder: `ARMED`, `RELEASED` |
-//! | `ARMED` | to be woken at the deadline | holder: `REPLACING`, `RELEASED`; turner: `FIRING` |
+//! | `IDLE` | nothing is armed (all zeros: a slot needs no set-up) | holder: `ARMED`, released |
+//! | `ARMED` | to be woken at the deadline | holder: `REPLACING`, released; turner: `FIRING` |
 //! | `REPLACING` | the holder is changing the waker | holder: `ARMED`; turner: `IDLE` |
-//! | `FIRING` | the turner is moving the waker out | turner: `IDLE`; holder: `RELEASED` |
-//! | `RELEASED` | the holder is gone | turner: back to the pool |
+//! | `FIRING` | the turner is moving the waker out | turner: `IDLE`; holder: released |
+//! | released | the holder is gone (three phases, which say how it ended) | turner: back to the pool |
 //!
 //! *Queued* says that the slot is linked in the command queue, or that its holder is about to link
 //! it. The holder sets it, together with the news that the turner has to hear: armed, an earlier
@@ -29,8 +29,8 @@
 //! # The Cell Owner Invariant
 //!
 //! The waker cell is written, or its waker taken, only by its owner:
-//! the holder in `IDLE` and `REPLACING`, and when it has just moved the word from `ARMED` to
-//! `RELEASED`; the turner in `FIRING`. In `ARMED` and `REPLACING` the cell has a waker; in `IDLE`
+//! the holder in `IDLE` and `REPLACING`, and when it has just moved the word from `ARMED` to a
+//! released phase; the turner in `FIRING`. In `ARMED` and `REPLACING` the cell has a waker; in `IDLE`
 //! it is empty. Because the turner only ever copies the waker's bits out of the cell, the holder
 //! may look at the bits in any phase.
 //!
@@ -55,7 +55,10 @@ const IDLE: u64 = 0;
 const ARMED: u64 = 1;
 const REPLACING: u64 = 2;
 const FIRING: u64 = 3;
-const RELEASED: u64 = 4;
+/// The released phases: from here on.
+const RELEASED: u64 = Ended::Unarmed as u64;
+const CANCELLED: u64 = Ended::Cancelled as u64;
+const COMPLETED: u64 = Ended::Completed as u64;
 const QUEUED: u64 = 0b1000;
 const ARMED_QUEUED: u64 = ARMED | QUEUED;
 const FLAGS: u64 = PHASE | QUEUED;
@@ -69,15 +72,15 @@ const fn deadline(word: u64) -> Ticks {
     Ticks::new(word >> SHIFT)
 }
 
-/// What a released slot was doing; stands where the deadline stood.
+/// How a released slot ended: the released phases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
     /// Nothing was armed, or its firing has been counted.
-    Unarmed = 0,
+    Unarmed = 4,
     /// It was dropped before its deadline.
-    Cancelled = 1,
+    Cancelled = 5,
     /// Its holder saw the deadline pass before the turner did.
-    Completed = 2,
+    Completed = 6,
 }
 
 /// Room for one armed timer. Only for storage; it is used through an [`Engine`](crate::Engine).
@@ -138,8 +141,8 @@ pub(crate) enum Released {
 pub(crate) enum Command {
     /// Armed for this deadline.
     Arm(Ticks),
-    /// The holder is gone: free it.
-    Free(Ended),
+    /// The holder is gone: free it. It was armed for this deadline, unless it was not.
+    Free(Ended, Ticks),
     /// It fired while it was queued.
     Nothing,
 }
@@ -271,7 +274,7 @@ impl Slot {
                 // Fired, or firing: counted by the turner.
                 other => (Ended::Unarmed, other & QUEUED, Released::Left),
             };
-            let next = (ended as u64) << SHIFT | queued | RELEASED;
+            let next = now & !FLAGS | queued | ended as u64;
             match self.word.compare_exchange_weak(now, next, AcqRel, Acquire) {
                 Ok(_) if now & PHASE == ARMED => {
                     // SAFETY: Cell Owner Invariant: we moved it from ARMED to RELEASED.
@@ -287,23 +290,20 @@ impl Slot {
     /// The turner, which has just unlinked the slot, reads its news.
     pub(crate) fn accept(&self) -> Command {
         let mut was = self.word.load(Acquire);
-        if was & PHASE != RELEASED {
+        if was & PHASE < RELEASED {
             was = self.word.fetch_and(!QUEUED, SeqCst);
         }
         debug_assert!(was & QUEUED != 0, "a linked slot is queued");
-        match was & PHASE {
-            ARMED | REPLACING => Command::Arm(deadline(was)),
-            RELEASED => {
-                // Nobody else knows of it any more.
-                self.word.store(IDLE, Relaxed);
-                Command::Free(match was >> SHIFT {
-                    0 => Ended::Unarmed,
-                    1 => Ended::Cancelled,
-                    _ => Ended::Completed,
-                })
-            }
-            _ => Command::Nothing,
-        }
+        let ended = match was & PHASE {
+            ARMED | REPLACING => return Command::Arm(deadline(was)),
+            IDLE | FIRING => return Command::Nothing,
+            CANCELLED => Ended::Cancelled,
+            COMPLETED => Ended::Completed,
+            _ => Ended::Unarmed,
+        };
+        // Nobody else knows of it any more.
+        self.word.store(IDLE, Relaxed);
+        Command::Free(ended, deadline(was))
     }
 
     /// The turner found the slot's key due at `now`.
