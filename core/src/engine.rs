@@ -34,7 +34,7 @@
 use core::task::Waker;
 use core::time::Duration;
 
-use crate::sync::{AtomicBool, AtomicU64, Ordering::*};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 
 use crate::batch::WakeBatch;
 use crate::exclusive::{Exclusive, Section};
@@ -69,6 +69,8 @@ const HELPING: u32 = 256;
 struct Producers {
     pool: Pool,
     queue: CommandQueue,
+    /// Index plus one of a slot that may be revived; 0: none is known.
+    cancelled: AtomicU32,
     stranded: AtomicU64,
 }
 
@@ -153,6 +155,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             producers: Producers {
                 pool: Pool::new(),
                 queue: CommandQueue::new(),
+                cancelled: AtomicU32::new(0),
                 stranded: AtomicU64::new(0),
             },
             published: Published {
@@ -194,6 +197,13 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         if self.published.closed.load(Relaxed) {
             return Err(RegisterError::ShutDown);
         }
+        let cancelled = self.producers.cancelled.load(Relaxed);
+        if cancelled != 0 {
+            self.producers.cancelled.store(0, Relaxed);
+            if self.slots.slot(cancelled - 1).revive() {
+                return Ok(Claim::new(cancelled - 1));
+            }
+        }
         let index = self.producers.pool.take(&self.slots).ok_or(RegisterError::Full)?;
         Ok(Claim::new(index))
     }
@@ -209,7 +219,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         // SAFETY: we have the claim.
         match unsafe { slot.arm(at, waker.clone()) } {
             Ok(news) => self.tell(slot, claim.index(), news, at),
-            Err(_) => unreachable!("a slot from the pool is idle"),
+            Err(_) => unreachable!("a slot that was just claimed is idle"),
         }
         Ok(claim)
     }
@@ -417,7 +427,9 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             let index = inside.backlog - 1;
             let slot = self.slots.slot(index);
             inside.backlog = slot.next.load(Relaxed);
-            match slot.accept() {
+            let command = slot.accept();
+            inside.cancelled += u64::from(slot.count_revived());
+            match command {
                 Command::Arm(at) => inside.store.set(index, at),
                 Command::Nothing => {}
                 Command::Free(ended, at) => {
@@ -582,7 +594,7 @@ unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
         match goes {
             Released::Free => self.producers.pool.give(&self.slots, index),
             Released::Push => self.producers.queue.push(slot, index),
-            Released::Left => {}
+            Released::Left => self.producers.cancelled.store(index + 1, Relaxed),
         }
         // Last, because it runs code of the task's.
         drop(waker);

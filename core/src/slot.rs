@@ -14,7 +14,7 @@
 //! | `ARMED` | to be woken at the deadline | holder: `REPLACING`, released; turner: `FIRING` |
 //! | `REPLACING` | the holder is changing the waker | holder: `ARMED`; turner: `IDLE` |
 //! | `FIRING` | the turner is moving the waker out | turner: `IDLE`; holder: released |
-//! | released | the holder is gone (three phases, which say how it ended) | turner: back to the pool |
+//! | released | the holder is gone (three phases, which say how it ended) | turner: back to the pool; new holder: `IDLE` |
 //!
 //! *Queued* says that the slot is linked in the command queue, or that its holder is about to link
 //! it. The holder sets it, together with the news that the turner has to hear: armed, an earlier
@@ -23,16 +23,21 @@
 //! linked once at most, and commands for one slot merge: a timer that is armed and cancelled
 //! before anyone looked is one entry that says *released*.
 //!
+//! A cancelled slot that is still linked can be **revived**: a new holder takes it back to `IDLE`,
+//! arms it, and has nothing to push. So a stream of timeouts that are not needed goes round in one
+//! slot, and the turner sees the last of them.
+//!
 //! A *later* deadline is no news. The holder changes the word, and the turner finds out when the
 //! old deadline comes up in the store.
 //!
 //! # The Cell Owner Invariant
 //!
-//! The waker cell is written, or its waker taken, only by its owner:
-//! the holder in `IDLE` and `REPLACING`, and when it has just moved the word from `ARMED` to a
-//! released phase; the turner in `FIRING`. In `ARMED` and `REPLACING` the cell has a waker; in `IDLE`
-//! it is empty. Because the turner only ever copies the waker's bits out of the cell, the holder
-//! may look at the bits in any phase.
+//! The waker cell is written only by the holder, in `IDLE` and `REPLACING`. In `ARMED` and
+//! `REPLACING` it has a waker, otherwise it is empty. The waker is taken by copying its bits, and
+//! belongs to whoever moves the word out of `ARMED`: to the turner, which copies them in `FIRING`;
+//! or to the holder, which copies them *before* it releases, because a slot that is released may
+//! have another holder at once. As the turner only reads, the holder may look at the bits in any
+//! phase.
 //!
 //! # Orderings
 //!
@@ -43,10 +48,10 @@
 //! just stores.
 
 use core::cell::UnsafeCell;
-use core::mem::MaybeUninit;
+use core::mem::{ManuallyDrop, MaybeUninit};
 use core::task::Waker;
 
-use crate::sync::{AtomicU32, AtomicU64, Ordering::*};
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering::*};
 
 use crate::Ticks;
 
@@ -93,6 +98,10 @@ pub struct Slot {
     /// The next slot in whichever list has this one: the command queue, a taken batch, or the
     /// pool's free list. An index plus one; 0 ends the list.
     pub(crate) next: AtomicU32,
+    /// How often it was revived, modulo 2^16; written by the holder.
+    revived: AtomicU16,
+    /// How many of those have been counted; written by the turner.
+    counted: AtomicU16,
 }
 
 // SAFETY: `word` and `next` are atomics, `Waker` is `Send` and `Sync`, and access to the cell is
@@ -165,6 +174,8 @@ impl Slot {
             word: AtomicU64::new(0),
             waker: UnsafeCell::new(MaybeUninit::uninit()),
             next: AtomicU32::new(0),
+            revived: AtomicU16::new(0),
+            counted: AtomicU16::new(0),
         }
     }
 
@@ -274,36 +285,63 @@ impl Slot {
                 // Fired, or firing: counted by the turner.
                 other => (Ended::Unarmed, other & QUEUED, Released::Left),
             };
+            // SAFETY: in ARMED the cell has a waker, and as its holder we keep anybody else from
+            // writing there. The copy is ours once the word has left ARMED, and no waker before.
+            let waker = (now & PHASE == ARMED)
+                .then(|| ManuallyDrop::new(unsafe { (*self.waker.get()).assume_init_read() }));
             let next = now & !FLAGS | queued | ended as u64;
             match self.word.compare_exchange_weak(now, next, AcqRel, Acquire) {
-                Ok(_) if now & PHASE == ARMED => {
-                    // SAFETY: Cell Owner Invariant: we moved it from ARMED to RELEASED.
-                    let waker = unsafe { (*self.waker.get()).assume_init_read() };
-                    return (goes, Some(waker));
-                }
-                Ok(_) => return (goes, None),
+                Ok(_) => return (goes, waker.map(ManuallyDrop::into_inner)),
                 Err(seen) => now = seen,
             }
         }
     }
 
+    /// Makes the caller the holder of a slot that was cancelled, and is still linked; whether that
+    /// was so.
+    #[inline]
+    pub(crate) fn revive(&self) -> bool {
+        let now = self.word.load(Relaxed);
+        let revived = self.revived.load(Relaxed).wrapping_add(1);
+        if now & FLAGS != CANCELLED | QUEUED || revived == self.counted.load(Relaxed) {
+            return false;
+        }
+        if self.word.compare_exchange(now, IDLE | QUEUED, AcqRel, Relaxed).is_err() {
+            return false;
+        }
+        self.revived.store(revived, Relaxed);
+        true
+    }
+
+    /// How often it was revived since it was asked last. To be called by the turner.
+    pub(crate) fn count_revived(&self) -> u16 {
+        let revived = self.revived.load(Relaxed);
+        let new = revived.wrapping_sub(self.counted.load(Relaxed));
+        self.counted.store(revived, Relaxed);
+        new
+    }
+
     /// The turner, which has just unlinked the slot, reads its news.
     pub(crate) fn accept(&self) -> Command {
         let mut was = self.word.load(Acquire);
-        if was & PHASE < RELEASED {
-            was = self.word.fetch_and(!QUEUED, SeqCst);
+        while was & PHASE >= RELEASED {
+            // It may be revived at this moment.
+            match self.word.compare_exchange_weak(was, IDLE, AcqRel, Acquire) {
+                Ok(_) => return Command::free(was),
+                Err(seen) => was = seen,
+            }
         }
+        was = self.word.fetch_and(!QUEUED, SeqCst);
         debug_assert!(was & QUEUED != 0, "a linked slot is queued");
-        let ended = match was & PHASE {
-            ARMED | REPLACING => return Command::Arm(deadline(was)),
-            IDLE | FIRING => return Command::Nothing,
-            CANCELLED => Ended::Cancelled,
-            COMPLETED => Ended::Completed,
-            _ => Ended::Unarmed,
-        };
-        // Nobody else knows of it any more.
-        self.word.store(IDLE, Relaxed);
-        Command::Free(ended, deadline(was))
+        match was & PHASE {
+            ARMED | REPLACING => Command::Arm(deadline(was)),
+            IDLE | FIRING => Command::Nothing,
+            // Released since we looked. Now that it is not queued, it can't be revived.
+            _ => {
+                self.word.store(IDLE, Relaxed);
+                Command::free(was)
+            }
+        }
     }
 
     /// The turner found the slot's key due at `now`.
@@ -343,6 +381,17 @@ impl Slot {
             }
         };
         Expired::Fired { at, waker: Some(waker), free }
+    }
+}
+
+impl Command {
+    fn free(word: u64) -> Command {
+        let ended = match word & PHASE {
+            CANCELLED => Ended::Cancelled,
+            COMPLETED => Ended::Completed,
+            _ => Ended::Unarmed,
+        };
+        Command::Free(ended, deadline(word))
     }
 }
 

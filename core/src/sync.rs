@@ -5,7 +5,7 @@
 //! handler must not meet, so those are here. Either way the program picks the implementation of
 //! `critical-section`, and a section lasts for one read and one write.
 
-pub(crate) use portable_atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+pub(crate) use portable_atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering};
 
 #[cfg(target_has_atomic = "64")]
 pub(crate) use portable_atomic::AtomicU64;
