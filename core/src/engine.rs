@@ -297,11 +297,11 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         self.driver.disarm();
     }
 
-    /// When the earliest sleep is due, of those that a turn has seen. `None` also while another
-    /// caller is inside.
+    /// When the earliest sleep is due, of those that a turn has seen, or a little earlier if the
+    /// store sorts by then. `None` also while another caller is inside.
     pub fn next_deadline(&self) -> Option<Ticks> {
         let inside = self.inside.try_enter()?;
-        let first = inside.store.first().map(|(at, _)| at).filter(|at| !at.is_never());
+        let first = inside.store.next().filter(|at| !at.is_never());
         self.leave(inside);
         first
     }
@@ -362,8 +362,9 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             if inside.backlog != 0 {
                 continue;
             }
-            let next = first(inside).min(inside.vain);
+            let next = earliest(inside).min(inside.vain);
             self.published.alarm.store(next.get(), SeqCst);
+            inside.store.tidy();
             // Whoever pushed before that may have read the alarm of before.
             inside.backlog = self.producers.queue.take(&self.slots);
             if inside.backlog == 0 {
@@ -374,7 +375,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                 self.apply(inside, CHUNK);
             }
             // From here on the alarm is only lowered, so nobody needs to look again.
-            let next = first(inside).min(inside.vain).min(next);
+            let next = earliest(inside).min(inside.vain).min(next);
             self.published.alarm.store(next.get(), SeqCst);
             inside.vain = Ticks::NEVER;
             if next > self.driver.now() {
@@ -385,20 +386,17 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
 
     /// Moves what is due into the batch; false if the batch is too small.
     fn fire(&self, inside: &mut Inside<S>, batch: &mut WakeBatch<'_, D>) -> bool {
-        let Some((at, _)) = inside.store.first() else { return true };
-        if at.is_never() {
+        if inside.store.is_empty() {
             return true;
         }
         let now = self.driver.now();
-        while let Some((_, index)) = inside.store.first().filter(|(at, _)| *at <= now) {
+        loop {
             if batch.is_full() {
                 return false;
             }
+            let Some(index) = inside.store.pop_due(now) else { return true };
             match self.slots.slot(index).expire(now) {
-                Expired::Later(at) => {
-                    inside.store.set(index, at);
-                    continue;
-                }
+                Expired::Later(at) => inside.store.set(index, at),
                 Expired::Released => {}
                 Expired::Fired { at, waker, free } => {
                     inside.fired += 1;
@@ -411,9 +409,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                     }
                 }
             }
-            inside.store.remove(index);
         }
-        true
     }
 
     /// Applies at most `limit` commands of the backlog to the store.
@@ -449,8 +445,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     }
 }
 
-fn first(inside: &Inside<impl Store>) -> Ticks {
-    inside.store.first().map_or(Ticks::NEVER, |(at, _)| at)
+fn earliest(inside: &Inside<impl Store>) -> Ticks {
+    inside.store.next().unwrap_or(Ticks::NEVER)
 }
 
 // ---- the futures ----

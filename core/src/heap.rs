@@ -8,17 +8,73 @@ use crate::{Store, Ticks};
 
 const ARITY: usize = 4;
 
-/// One place in a [`HeapStore`].
+/// One place in a heap.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, packed(4))]
 pub struct HeapEntry {
-    at: Ticks,
-    index: u32,
+    pub(crate) at: Ticks,
+    pub(crate) index: u32,
 }
 
 impl HeapEntry {
     /// A place that is not in use.
-    pub const EMPTY: HeapEntry = HeapEntry { at: Ticks::NEVER, index: 0 };
+    pub const EMPTY: HeapEntry = HeapEntry { at: Ticks::ZERO, index: 0 };
+}
+
+/// Where a heap notes the place of each index.
+pub(crate) trait Positions {
+    fn note(&mut self, index: u32, position: usize);
+}
+
+/// Zero is "not in the heap", so the note is the position plus one.
+impl Positions for [u32] {
+    #[inline]
+    fn note(&mut self, index: u32, position: usize) {
+        self[index as usize] = position as u32 + 1;
+    }
+}
+
+/// The place of the least of the children that start at `first`, if there are any.
+#[inline]
+fn least(entries: &[HeapEntry], first: usize) -> Option<usize> {
+    let lesser = |a: usize, b: usize| if { entries[b].at } < { entries[a].at } { b } else { a };
+    if first + ARITY <= entries.len() {
+        return Some(lesser(lesser(first, first + 1), lesser(first + 2, first + 3)));
+    }
+    (first..entries.len()).reduce(lesser)
+}
+
+/// Puts `entry` into the heap `entries`, which is in order but for a hole at `hole`.
+pub(crate) fn settle<P: Positions + ?Sized>(
+    entries: &mut [HeapEntry],
+    positions: &mut P,
+    mut hole: usize,
+    entry: HeapEntry,
+) {
+    let mut shift = |entries: &mut [HeapEntry], hole: &mut usize, from: usize| {
+        let moved = entries[from];
+        positions.note(moved.index, *hole);
+        entries[*hole] = moved;
+        *hole = from;
+    };
+    let start = hole;
+    while hole > 0 {
+        let parent = (hole - 1) / ARITY;
+        if { entries[parent].at } <= { entry.at } {
+            break;
+        }
+        shift(entries, &mut hole, parent);
+    }
+    if hole == start {
+        while let Some(least) = least(entries, hole * ARITY + 1) {
+            if { entries[least].at } >= { entry.at } {
+                break;
+            }
+            shift(entries, &mut hole, least);
+        }
+    }
+    entries[hole] = entry;
+    positions.note(entry.index, hole);
 }
 
 /// Where a [`HeapStore`] keeps its entries and positions: two slices of equal length.
@@ -52,7 +108,7 @@ impl<const N: usize> HeapMemory for Inline<N> {
     fn reserve(&mut self, _capacity: u32) {}
 }
 
-/// An indexed 4-ary heap: set, remove and pop in O(log n), first in O(1).
+/// An indexed 4-ary heap: set, remove and pop in O(log n). Best for up to some thousand timers.
 #[derive(Debug)]
 pub struct HeapStore<M> {
     len: u32,
@@ -78,68 +134,25 @@ impl<M: HeapMemory> HeapStore<M> {
     pub const fn with_memory(memory: M) -> Self {
         HeapStore { len: 0, memory }
     }
-}
 
-/// A heap with a hole: `entry` belongs into it, or nearer to the root, or nearer to the leaves.
-struct Hole<'a> {
-    entries: &'a mut [HeapEntry],
-    positions: &'a mut [u32],
-    entry: HeapEntry,
-    hole: usize,
-}
-
-impl Hole<'_> {
-    fn move_to(&mut self, from: usize) {
-        let moved = self.entries[from];
-        self.positions[moved.index as usize] = self.hole as u32 + 1;
-        self.entries[self.hole] = moved;
-        self.hole = from;
-    }
-
-    /// Lets the entry rise; whether it did.
-    fn rise(&mut self) -> bool {
-        let start = self.hole;
-        while self.hole > 0 {
-            let parent = (self.hole - 1) / ARITY;
-            if { self.entries[parent].at } <= { self.entry.at } {
-                break;
-            }
-            self.move_to(parent);
-        }
-        self.hole != start
-    }
-
-    /// Lets the entry sink.
-    fn sink(&mut self) {
-        loop {
-            let first = self.hole * ARITY + 1;
-            let last = (first + ARITY).min(self.entries.len());
-            let Some(least) = (first..last).min_by_key(|&child| self.entries[child].at) else {
-                return;
-            };
-            if { self.entries[least].at } >= { self.entry.at } {
-                return;
-            }
-            self.move_to(least);
-        }
-    }
-
-    fn fill(self) {
-        self.entries[self.hole] = self.entry;
-        self.positions[self.entry.index as usize] = self.hole as u32 + 1;
-    }
-}
-
-impl<M: HeapMemory> HeapStore<M> {
-    /// The heap with `len` entries and a hole at `hole`, and the entry that is to fill it.
-    fn hole(&mut self, len: u32, hole: usize, entry: HeapEntry) -> Hole<'_> {
+    fn settle(&mut self, hole: usize, entry: HeapEntry) {
         let (entries, positions) = self.memory.parts();
-        Hole { entries: &mut entries[..len as usize], positions, entry, hole }
+        settle(&mut entries[..self.len as usize], positions, hole, entry);
     }
 
-    fn position(&mut self, index: u32) -> Option<usize> {
-        let position = *self.memory.parts().1.get(index as usize)?;
-        position.checked_sub(1).map(|at| at as usize)
+    fn remove_at(&mut self, hole: usize) {
+        self.len -= 1;
+        let len = self.len as usize;
+        let (entries, positions) = self.memory.parts();
+        positions[{ entries[hole].index } as usize] = 0;
+        let last = entries[len];
+        if hole < len {
+            self.settle(hole, last);
+        }
+    }
+
+    fn first(&self) -> Option<Ticks> {
+        (self.len > 0).then(|| self.memory.entries()[0].at)
     }
 }
 
@@ -151,36 +164,33 @@ impl<M: HeapMemory> Store for HeapStore<M> {
     }
 
     fn set(&mut self, index: u32, at: Ticks) {
-        let entry = HeapEntry { at, index };
-        let hole = self.position(index).unwrap_or_else(|| {
-            self.len += 1;
-            self.len as usize - 1
-        });
-        let mut hole = self.hole(self.len, hole, entry);
-        if !hole.rise() {
-            hole.sink();
-        }
-        hole.fill();
+        let hole = match self.memory.parts().1[index as usize] {
+            0 => {
+                self.len += 1;
+                self.len as usize - 1
+            }
+            position => position as usize - 1,
+        };
+        self.settle(hole, HeapEntry { at, index });
     }
 
     fn remove(&mut self, index: u32) -> bool {
-        let Some(hole) = self.position(index) else { return false };
-        self.memory.parts().1[index as usize] = 0;
-        self.len -= 1;
-        let last = self.memory.entries()[self.len as usize];
-        if hole < self.len as usize {
-            let mut hole = self.hole(self.len, hole, last);
-            if !hole.rise() {
-                hole.sink();
-            }
-            hole.fill();
+        let position = self.memory.parts().1.get(index as usize).copied().unwrap_or(0);
+        if position > 0 {
+            self.remove_at(position as usize - 1);
         }
-        true
+        position > 0
     }
 
-    fn first(&self) -> Option<(Ticks, u32)> {
-        let first = self.memory.entries().first()?;
-        (self.len > 0).then_some((first.at, first.index))
+    fn pop_due(&mut self, now: Ticks) -> Option<u32> {
+        self.first().filter(|at| *at <= now)?;
+        let index = self.memory.entries()[0].index;
+        self.remove_at(0);
+        Some(index)
+    }
+
+    fn next(&self) -> Option<Ticks> {
+        self.first()
     }
 
     fn len(&self) -> u32 {
@@ -191,52 +201,23 @@ impl<M: HeapMemory> Store for HeapStore<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
-
-    /// xorshift64 (Marsaglia 2003).
-    fn random(state: &mut u64) -> u64 {
-        *state ^= *state << 13;
-        *state ^= *state >> 7;
-        *state ^= *state << 17;
-        *state
-    }
-
-    fn check(heap: &mut HeapStore<Inline<64>>, oracle: &BTreeMap<u32, u64>) {
-        assert_eq!(heap.len() as usize, oracle.len());
-        assert_eq!(heap.is_empty(), oracle.is_empty());
-        assert_eq!(heap.first().map(|(at, _)| at.get()), oracle.values().min().copied());
-        for index in 0..64 {
-            let at = heap.position(index).map(|p| { heap.memory.entries[p].at }.get());
-            assert_eq!(at, oracle.get(&index).copied());
-        }
-    }
+    use crate::store::tests::agrees_with_a_map;
 
     #[test]
     fn it_agrees_with_a_map_on_random_programs() {
-        for seed in 1..40u64 {
-            let mut state = 0x9e37_79b9_7f4a_7c15u64.wrapping_mul(seed);
-            let mut heap = HeapStore::<Inline<64>>::new();
-            let mut oracle = BTreeMap::new();
-            for _ in 0..2_000 {
-                let index = (random(&mut state) % 64) as u32;
-                match random(&mut state) % 4 {
-                    0 => assert_eq!(heap.remove(index), oracle.remove(&index).is_some()),
-                    1 => {
-                        let first = heap.first();
-                        if let Some((at, index)) = first {
-                            assert_eq!(oracle.remove(&index), Some(at.get()));
-                            assert!(heap.remove(index));
-                        }
-                    }
-                    _ => {
-                        let at = random(&mut state) % 100;
-                        heap.set(index, Ticks::new(at));
-                        oracle.insert(index, at);
-                    }
-                }
-                check(&mut heap, &oracle);
-            }
+        agrees_with_a_map(HeapStore::<Inline<64>>::new, 0, 100);
+        agrees_with_a_map(HeapStore::<Inline<64>>::new, 1 << 59, 1 << 50);
+    }
+
+    #[test]
+    fn next_is_the_earliest_deadline_itself() {
+        let mut heap = HeapStore::<Inline<4>>::new();
+        for (index, at) in [(2, 30), (0, 10), (3, 20)] {
+            heap.set(index, Ticks::new(at));
         }
+        assert_eq!(heap.next(), Some(Ticks::new(10)));
+        heap.set(0, Ticks::new(40));
+        assert_eq!(heap.next(), Some(Ticks::new(20)));
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! | `slot` | one armed timer: its state word, and who owns the waker when |
 //! | `pool` | hands out slots and takes them back |
 //! | `queue` | links the slots that have news for the store |
-//! | `heap` | the deadlines in order |
+//! | `heap`, `wheel` | the deadlines in order |
 //! | `engine` | the turn: takes the news, pops what is due, sets the alarm |
 //! | `batch` | wakes the tasks, when the store is no longer held |
 //!
@@ -56,6 +56,7 @@ mod store;
 mod sync;
 mod ticks;
 mod timeout;
+mod wheel;
 
 pub use driver::{Armed, Driver};
 pub use engine::{Drained, Engine, Metrics, Timer};
@@ -69,3 +70,4 @@ pub use slot::Slot;
 pub use store::Store;
 pub use ticks::Ticks;
 pub use timeout::{Elapsed, Timeout};
+pub use wheel::{WheelMemory, WheelNode, WheelStore};

@@ -18,8 +18,15 @@ pub trait Store {
     /// Takes `index` out; whether it was there.
     fn remove(&mut self, index: u32) -> bool;
 
-    /// The earliest deadline, and its index. No order is promised among equal deadlines.
-    fn first(&self) -> Option<(Ticks, u32)>;
+    /// Takes out the earliest, if it is due at `now`. No order is promised among equal deadlines.
+    fn pop_due(&mut self, now: Ticks) -> Option<u32>;
+
+    /// When to come back: the earliest deadline, or before it if the store wants to sort by then
+    /// what it keeps in heaps and has not looked at. `None` if it is empty.
+    fn next(&self) -> Option<Ticks>;
+
+    /// Does a little of the work that comes up later. Called once a turn, when nothing is due.
+    fn tidy(&mut self) {}
 
     /// How many there are.
     fn len(&self) -> u32;
@@ -27,5 +34,63 @@ pub trait Store {
     /// Whether there are none.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    //! Any store against one that is too simple to be wrong.
+
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// xorshift64 (Marsaglia 2003).
+    pub(crate) fn random(state: &mut u64) -> u64 {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state
+    }
+
+    /// Random programs over 64 indices; deadlines up to `reach` ahead, the clock from `start`.
+    pub(crate) fn agrees_with_a_map<S: Store>(new: impl Fn() -> S, start: u64, reach: u64) {
+        for seed in 1..20u64 {
+            let mut state = 0x9e37_79b9_7f4a_7c15u64.wrapping_mul(seed);
+            let (mut store, mut oracle, mut now) = (new(), BTreeMap::new(), start);
+            for _ in 0..3_000 {
+                let index = (random(&mut state) % 64) as u32;
+                match random(&mut state) % 8 {
+                    0 => assert_eq!(store.remove(index), oracle.remove(&index).is_some()),
+                    1 => now = (now + random(&mut state) % reach).min(Ticks::LAST.get()),
+                    2 => store.tidy(),
+                    3 => {
+                        now = store.next().map_or(now, |at| now.max(at.get())).min(now + 2 * reach)
+                    }
+                    _ => {
+                        // Distances of all magnitudes, some in the past.
+                        let bits = random(&mut state) % (reach.ilog2() as u64 + 1);
+                        let ahead = random(&mut state) & ((2 << bits) - 1);
+                        let at = Ticks::new((now + ahead).saturating_sub(3));
+                        store.set(index, at);
+                        oracle.insert(index, at.get());
+                    }
+                }
+                while let Some(index) = store.pop_due(Ticks::new(now)) {
+                    let earliest = oracle.values().min().copied();
+                    let at = oracle.remove(&index);
+                    assert!(
+                        at.is_some() && at == earliest && at <= Some(now),
+                        "popped out of order"
+                    );
+                }
+                let earliest = oracle.values().min().copied();
+                assert!(earliest.is_none_or(|at| at > now), "{earliest:?} was due at {now}");
+                let next = store.next().map(Ticks::get);
+                assert_eq!(next.is_some(), earliest.is_some());
+                assert!(next <= earliest, "{next:?} is after {earliest:?}");
+                assert_eq!(store.len() as usize, oracle.len());
+                assert_eq!(store.is_empty(), oracle.is_empty());
+            }
+        }
     }
 }

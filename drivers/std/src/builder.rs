@@ -4,7 +4,7 @@ use std::io;
 use std::task::Waker;
 use std::thread;
 
-use crate::segments::MOST;
+use crate::memory::MOST;
 use crate::timer::Core;
 use crate::{Precision, Timer};
 

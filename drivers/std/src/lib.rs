@@ -31,10 +31,10 @@ mod builder;
 mod clock;
 mod fork;
 mod lateness;
+mod memory;
 mod metrics;
 mod parker;
 mod precision;
-mod segments;
 mod sys;
 mod timer;
 

@@ -9,18 +9,16 @@ use std::task::Waker;
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use moirai_timer_core::{
-    Armed, Claim, Driver, Engine, Handle, HeapStore, RegisterError, Slots, Ticks,
-};
+use moirai_timer_core::{Armed, Claim, Driver, Engine, Handle, RegisterError, Slots, Ticks};
 
 use crate::builder::{Builder, Drive};
 use crate::lateness::Recorder;
+use crate::memory::{Growing, Segments, Wheel};
 use crate::parker::{Parker, Sleeper, Unpark};
-use crate::segments::{Growing, Segments};
 use crate::{Interval, Metrics, Sleep, Timeout, clock, fork};
 
 /// The engine of one shard.
-type Shard = Engine<ShardDriver, Segments, HeapStore<Growing>>;
+type Shard = Engine<ShardDriver, Segments, Wheel>;
 
 /// What a shard knows of the platform. The sleeping is done by whoever turns all shards.
 #[derive(Debug)]
@@ -135,7 +133,7 @@ impl Core {
                 Engine::with_parts(
                     driver,
                     Segments::new(config.share()),
-                    HeapStore::with_memory(Growing::default()),
+                    Wheel::with_memory(Growing::default()),
                 )
             })
             .collect();

@@ -1,10 +1,11 @@
-//! Slots in segments that double in size: the pool grows, and no slot ever moves.
+//! The memory of a shard. Slots are in segments that double in size: the pool grows, and no slot
+//! ever moves.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
 
-use moirai_timer_core::{HeapEntry, HeapMemory, Slot, Slots};
+use moirai_timer_core::{HeapEntry, Slot, Slots, WheelMemory, WheelNode, WheelStore};
 
 /// Slots in the first segment. Small enough to stay in the first-level cache while they circulate.
 const FIRST: u32 = 256;
@@ -101,25 +102,35 @@ impl Slots for Segments {
     }
 }
 
-/// A heap's entries and positions, on the heap.
+/// The wheel of one shard: its heap takes what is due within 2^16 ns, 66 us. Much less, and timers
+/// are moved down a level more often; much more, and the heap of a busy timer leaves the cache.
+pub(crate) type Wheel = WheelStore<Growing, 16, 9>;
+
+/// What a wheel needs, in vectors.
 #[derive(Debug, Default)]
 pub(crate) struct Growing {
-    entries: Vec<HeapEntry>,
-    positions: Vec<u32>,
+    near: Vec<HeapEntry>,
+    nodes: Vec<WheelNode>,
 }
 
-impl HeapMemory for Growing {
-    fn parts(&mut self) -> (&mut [HeapEntry], &mut [u32]) {
-        (&mut self.entries, &mut self.positions)
+impl WheelMemory for Growing {
+    fn parts(&mut self) -> (&mut [HeapEntry], &mut [WheelNode]) {
+        (&mut self.near, &mut self.nodes)
     }
 
-    fn entries(&self) -> &[HeapEntry] {
-        &self.entries
+    fn look(&self) -> (&[HeapEntry], &[WheelNode]) {
+        (&self.near, &self.nodes)
     }
 
     fn reserve(&mut self, capacity: u32) {
-        self.entries.resize(capacity as usize, HeapEntry::EMPTY);
-        self.positions.resize(capacity as usize, 0);
+        self.nodes.resize(capacity as usize, WheelNode::EMPTY);
+    }
+
+    fn reserve_near(&mut self, len: u32) {
+        let len = len as usize;
+        if self.near.len() < len {
+            self.near.resize(len.next_power_of_two(), HeapEntry::EMPTY);
+        }
     }
 }
 

@@ -1,0 +1,387 @@
+//! The deadlines in rough order, and the near ones exactly: a hierarchical timing wheel with a
+//! heap for the present.
+//!
+//! A wheel files a timer under the span of time in which it is due, at no cost that depends on how
+//! many there are (Varghese and Lauck 1987). Its weakness is that a bucket is not sorted. Here only
+//! far timers are in buckets; what is due in the current span of the lowest level, 2^`G` ticks, is
+//! in a small heap, so firing is exact and in order. Most timeouts are cancelled while they are far:
+//! that is two links written to file them, and two to take them out.
+//!
+//! | level | a bucket spans | buckets in use |
+//! |---|---|---|
+//! | 0 | 2^G ticks | the next 32 to 63 |
+//! | 1 | 2^(G+5) | .. |
+//! | L | 2^(G+5L) | .. |
+//!
+//! Each level has 64 buckets, twice as many as make up one bucket of the level above. So when time
+//! enters a bucket's predecessor, everything in that bucket fits into the level below, and can be
+//! moved there little by little: [`tidy`](Store::tidy) moves a few on each turn, so that no turn
+//! has to move a million at once.
+
+use crate::heap::{HeapEntry, Positions, settle};
+use crate::{Store, Ticks};
+
+const BITS: u32 = 5;
+const BUCKETS: usize = 64;
+/// How many timers `tidy` moves down.
+const TIDY: usize = 64;
+/// How many timers of a bucket `next` looks at to find the earliest.
+const LOOK: usize = 16;
+
+/// What a [`WheelStore`] knows of one slot. All zeros: it is not there.
+#[derive(Clone, Copy, Debug)]
+pub struct WheelNode {
+    at: Ticks,
+    /// The next in the bucket, index plus one; 0: none.
+    next: u32,
+    /// Where it is: nowhere (0), after another in a bucket (index plus one), first in a bucket
+    /// (`FIRST` and the bucket), in the heap (`NEAR` and the position).
+    place: u32,
+}
+
+const FIRST: u32 = 1 << 30;
+const NEAR: u32 = 1 << 31;
+
+impl WheelNode {
+    /// A slot that is not there.
+    pub const EMPTY: WheelNode = WheelNode { at: Ticks::ZERO, next: 0, place: 0 };
+}
+
+impl Positions for [WheelNode] {
+    #[inline]
+    fn note(&mut self, index: u32, position: usize) {
+        self[index as usize].place = NEAR | position as u32;
+    }
+}
+
+/// Where a [`WheelStore`] keeps its nodes, and the entries of its heap.
+pub trait WheelMemory {
+    /// The heap's entries, and the nodes.
+    fn parts(&mut self) -> (&mut [HeapEntry], &mut [WheelNode]);
+
+    /// The same.
+    fn look(&self) -> (&[HeapEntry], &[WheelNode]);
+
+    /// Makes the nodes at least `capacity` long, new ones [`EMPTY`](WheelNode::EMPTY), if it can.
+    fn reserve(&mut self, capacity: u32);
+
+    /// Makes the entries at least `len` long, if it can.
+    fn reserve_near(&mut self, len: u32);
+}
+
+/// A wheel of `LEVELS` levels over spans of 2^`G` ticks: set and remove in O(1), pop in O(log n)
+/// of those that are due in the same span.
+///
+/// `G + 5 * LEVELS` must be at least 60. A span that takes a millisecond or so suits.
+#[derive(Debug)]
+pub struct WheelStore<M, const G: u32, const LEVELS: usize> {
+    memory: M,
+    near: u32,
+    far: u32,
+    /// The current span. What is due in it or earlier is in the heap, what is later in a bucket
+    /// that starts later.
+    span: u64,
+    occupied: [u64; LEVELS],
+    /// The first timer of each bucket, index plus one; 0: none.
+    heads: [[u32; BUCKETS]; LEVELS],
+}
+
+impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS> {
+    /// An empty wheel in `memory`, whose nodes are all empty.
+    pub const fn with_memory(memory: M) -> Self {
+        const { assert!(G + BITS * LEVELS as u32 >= 60 && G < 60 && LEVELS <= 1 << 10) };
+        WheelStore {
+            memory,
+            near: 0,
+            far: 0,
+            span: 0,
+            occupied: [0; LEVELS],
+            heads: [[0; BUCKETS]; LEVELS],
+        }
+    }
+
+    /// Files a node that is nowhere.
+    fn file(&mut self, index: u32, at: Ticks) {
+        let span = at.get() >> G;
+        let Some(ahead) = span.checked_sub(self.span).filter(|ahead| *ahead > 0) else {
+            self.near += 1;
+            self.memory.reserve_near(self.near);
+            let (entries, nodes) = self.memory.parts();
+            let len = self.near as usize;
+            return settle(&mut entries[..len], nodes, len - 1, HeapEntry { at, index });
+        };
+        let mut level = (ahead.ilog2() / BITS).saturating_sub(1);
+        while (span >> (BITS * level)) - (self.span >> (BITS * level)) >= BUCKETS as u64 {
+            level += 1;
+        }
+        let bucket = (span >> (BITS * level)) as usize % BUCKETS;
+        let level = level as usize;
+        let head = &mut self.heads[level][bucket];
+        let (_, nodes) = self.memory.parts();
+        let place = FIRST | (level * BUCKETS + bucket) as u32;
+        nodes[index as usize] = WheelNode { at, next: *head, place };
+        if *head != 0 {
+            nodes[*head as usize - 1].place = index + 1;
+        }
+        *head = index + 1;
+        self.occupied[level] |= 1 << bucket;
+        self.far += 1;
+    }
+
+    /// Takes out of its bucket or the heap what is at `place`.
+    fn unfile(&mut self, index: u32, place: u32) {
+        let (entries, nodes) = self.memory.parts();
+        let node = core::mem::replace(&mut nodes[index as usize], WheelNode::EMPTY);
+        if place & NEAR != 0 {
+            self.near -= 1;
+            let (hole, len) = ((place & !NEAR) as usize, self.near as usize);
+            let last = entries[len];
+            if hole < len {
+                settle(&mut entries[..len], nodes, hole, last);
+            }
+            return;
+        }
+        self.far -= 1;
+        if node.next != 0 {
+            nodes[node.next as usize - 1].place = place;
+        }
+        if place & FIRST == 0 {
+            nodes[place as usize - 1].next = node.next;
+            return;
+        }
+        let bucket = (place & !FIRST) as usize;
+        let (level, bucket) = (bucket / BUCKETS, bucket % BUCKETS);
+        self.heads[level][bucket] = node.next;
+        if node.next == 0 {
+            self.occupied[level] &= !(1 << bucket);
+        }
+    }
+
+    /// The first bucket of a level that has any, and the span at which it starts.
+    #[inline]
+    fn first_bucket(&self, level: usize) -> Option<(usize, u64)> {
+        let occupied = self.occupied[level];
+        if occupied == 0 {
+            return None;
+        }
+        // The bucket of the current span is empty, except while time advances into it.
+        let current = self.span >> (BITS * level as u32);
+        let ahead = occupied.rotate_right(current as u32 % BUCKETS as u32).trailing_zeros() as u64;
+        let bucket = (current + ahead) as usize % BUCKETS;
+        Some((bucket, (current + ahead) << (BITS * level as u32)))
+    }
+
+    /// Moves timers from a bucket to where they belong now, `limit` at most.
+    fn refile(&mut self, level: usize, bucket: usize, limit: usize) {
+        for _ in 0..limit {
+            let head = self.heads[level][bucket];
+            if head == 0 {
+                return;
+            }
+            let (_, nodes) = self.memory.parts();
+            let WheelNode { at, place, .. } = nodes[head as usize - 1];
+            self.unfile(head - 1, place);
+            self.file(head - 1, at);
+        }
+    }
+
+    /// Makes the span of `now` the current one.
+    fn advance(&mut self, now: Ticks) {
+        let target = now.get() >> G;
+        if target <= self.span {
+            return;
+        }
+        while self.far > 0 {
+            let earliest = (0..LEVELS)
+                .filter_map(|level| self.first_bucket(level).map(|(b, start)| (start, level, b)))
+                .min();
+            let Some((start, level, bucket)) = earliest.filter(|(start, ..)| *start <= target)
+            else {
+                break;
+            };
+            self.span = start;
+            self.refile(level, bucket, usize::MAX);
+        }
+        self.span = target;
+    }
+}
+
+impl<M: WheelMemory, const G: u32, const LEVELS: usize> Store for WheelStore<M, G, LEVELS> {
+    fn reserve(&mut self, capacity: u32) {
+        if self.memory.look().1.len() < capacity as usize {
+            self.memory.reserve(capacity);
+        }
+    }
+
+    fn set(&mut self, index: u32, at: Ticks) {
+        self.remove(index);
+        self.file(index, at);
+    }
+
+    fn remove(&mut self, index: u32) -> bool {
+        let Some(WheelNode { place, .. }) = self.memory.look().1.get(index as usize).copied()
+        else {
+            return false;
+        };
+        if place != 0 {
+            self.unfile(index, place);
+        }
+        place != 0
+    }
+
+    fn pop_due(&mut self, now: Ticks) -> Option<u32> {
+        self.advance(now);
+        let first = self.memory.look().0.first().copied().filter(|_| self.near > 0)?;
+        if { first.at } > now {
+            return None;
+        }
+        self.unfile(first.index, NEAR);
+        Some(first.index)
+    }
+
+    fn next(&self) -> Option<Ticks> {
+        let (entries, nodes) = self.memory.look();
+        if self.near > 0 {
+            return Some(entries[0].at);
+        }
+        let mut earliest = None;
+        for level in 0..LEVELS {
+            let Some((bucket, start)) = self.first_bucket(level) else { continue };
+            let start = Ticks::new(start << G);
+            if earliest.is_some_and(|at| at <= start) {
+                continue;
+            }
+            let mut index = self.heads[level][bucket];
+            let mut least = Ticks::NEVER;
+            for _ in 0..LOOK {
+                if index == 0 {
+                    break;
+                }
+                let node = nodes[index as usize - 1];
+                least = least.min(node.at);
+                index = node.next;
+            }
+            // Too many to look at: come back when the bucket is due to be sorted.
+            let least = if index == 0 { least } else { start };
+            earliest = Some(earliest.map_or(least, |at: Ticks| at.min(least)));
+        }
+        earliest
+    }
+
+    fn tidy(&mut self) {
+        if self.far == 0 {
+            return;
+        }
+        for level in 1..LEVELS {
+            let following = (self.span >> (BITS * level as u32)) + 1;
+            let bucket = following as usize % BUCKETS;
+            if self.occupied[level] & (1 << bucket) != 0 {
+                return self.refile(level, bucket, TIDY);
+            }
+        }
+    }
+
+    fn len(&self) -> u32 {
+        self.near + self.far
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::{agrees_with_a_map, random};
+    use std::{vec, vec::Vec};
+
+    struct Vectors(Vec<HeapEntry>, Vec<WheelNode>);
+
+    impl WheelMemory for Vectors {
+        fn parts(&mut self) -> (&mut [HeapEntry], &mut [WheelNode]) {
+            (&mut self.0, &mut self.1)
+        }
+        fn look(&self) -> (&[HeapEntry], &[WheelNode]) {
+            (&self.0, &self.1)
+        }
+        fn reserve(&mut self, capacity: u32) {
+            self.1.resize(capacity as usize, WheelNode::EMPTY);
+        }
+        fn reserve_near(&mut self, len: u32) {
+            if self.0.len() < len as usize {
+                self.0.resize(len as usize, HeapEntry::EMPTY);
+            }
+        }
+    }
+
+    fn wheel<const G: u32, const LEVELS: usize>() -> WheelStore<Vectors, G, LEVELS> {
+        WheelStore::with_memory(Vectors(vec![], vec![WheelNode::EMPTY; 64]))
+    }
+
+    #[test]
+    fn it_agrees_with_a_map_on_random_programs() {
+        for (start, reach) in [(0, 100), (0, 1 << 20), ((1 << 59) - 9, 1 << 40), (1 << 40, 1 << 57)]
+        {
+            agrees_with_a_map(wheel::<0, 12>, start, reach);
+            agrees_with_a_map(wheel::<3, 12>, start, reach);
+            agrees_with_a_map(wheel::<20, 8>, start, reach);
+        }
+    }
+
+    #[test]
+    fn every_deadline_around_every_boundary_is_popped_at_its_tick() {
+        for start in [0u64, 1, 31, 32, 33, 63, 64, (1 << 20) - 1, 1 << 20] {
+            for level in 0..11 {
+                for near in -2i64..=2 {
+                    for times in [1u64, 31, 32, 33, 63, 64] {
+                        let at = start + (times << (5 * level));
+                        let Some(at) = at.checked_add_signed(near).filter(|at| *at >= start) else {
+                            continue;
+                        };
+                        let mut wheel = wheel::<0, 12>();
+                        wheel.advance(Ticks::new(start));
+                        wheel.set(7, Ticks::new(at));
+                        assert_eq!(
+                            wheel.next(),
+                            Some(Ticks::new(at)),
+                            "one timer is known exactly"
+                        );
+                        if at > start {
+                            assert_eq!(wheel.pop_due(Ticks::new(at - 1)), None);
+                        }
+                        assert_eq!(wheel.pop_due(Ticks::new(at)), Some(7), "{start} to {at}");
+                        assert_eq!(wheel.len(), 0);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_deadline_and_never_have_a_place() {
+        let mut wheel = wheel::<20, 8>();
+        wheel.set(1, Ticks::NEVER);
+        wheel.set(2, Ticks::LAST);
+        assert_eq!(wheel.next(), Some(Ticks::LAST));
+        assert_eq!(wheel.pop_due(Ticks::LAST), Some(2));
+        assert_eq!(wheel.next(), Some(Ticks::NEVER));
+        assert!(wheel.remove(1));
+        assert_eq!(wheel.next(), None);
+    }
+
+    #[test]
+    fn tidying_moves_the_next_bucket_down_before_its_time() {
+        let mut wheel = wheel::<0, 12>();
+        let mut state = 1;
+        // In the second bucket of level 1, which starts at 64, seen from 0.
+        (0..64).for_each(|index| wheel.set(index, Ticks::new(64 + random(&mut state) % 32)));
+        assert_eq!(wheel.next(), Some(Ticks::new(64)), "too many to look at");
+        wheel.advance(Ticks::new(33));
+        assert_eq!(wheel.occupied[1].count_ones(), 1);
+        wheel.tidy();
+        assert_eq!(wheel.occupied[1], 0);
+        assert_eq!(wheel.len(), 64);
+    }
+
+    #[test]
+    fn a_node_takes_16_bytes() {
+        assert_eq!(size_of::<WheelNode>(), 16);
+    }
+}
