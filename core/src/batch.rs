@@ -7,7 +7,7 @@ use heapless::Deque;
 use crate::Driver;
 
 /// How many wakers leave the exclusive section at a time.
-const SIZE: usize = 32;
+pub(crate) const SIZE: usize = 32;
 
 /// A fixed number of wakers. All of them are woken, in order, even if one panics.
 pub(crate) struct WakeBatch<'a, D: Driver> {
@@ -20,8 +20,12 @@ impl<'a, D: Driver> WakeBatch<'a, D> {
         WakeBatch { wakers: Deque::new(), driver }
     }
 
+    pub(crate) fn room(&self) -> usize {
+        SIZE - self.wakers.len()
+    }
+
     pub(crate) fn is_full(&self) -> bool {
-        self.wakers.is_full()
+        self.room() == 0
     }
 
     /// Adds a waker to a batch that is not full.

@@ -36,7 +36,7 @@ use core::time::Duration;
 
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 
-use crate::batch::WakeBatch;
+use crate::batch::{self, WakeBatch};
 use crate::exclusive::{Exclusive, Section};
 use crate::pool::{Chain, Pool};
 use crate::queue::CommandQueue;
@@ -356,7 +356,11 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         }
         loop {
             self.apply(inside, CHUNK);
-            if !self.fire(inside, batch) {
+            let fired = inside.fired;
+            let all = self.fire(inside, batch);
+            // A timer is moved a few times on its way, so this keeps up with any rate.
+            inside.store.tidy(CHUNK as usize + 4 * (inside.fired - fired) as usize);
+            if !all {
                 return None;
             }
             if inside.backlog != 0 {
@@ -364,7 +368,6 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             }
             let next = earliest(inside).min(inside.vain);
             self.published.alarm.store(next.get(), SeqCst);
-            inside.store.tidy();
             // Whoever pushed before that may have read the alarm of before.
             inside.backlog = self.producers.queue.take(&self.slots);
             if inside.backlog == 0 {
@@ -391,22 +394,38 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         }
         let now = self.driver.now();
         loop {
-            if batch.is_full() {
-                return false;
+            let mut due = heapless::Vec::<u32, { batch::SIZE }>::new();
+            while due.len() < batch.room() {
+                let Some(index) = inside.store.pop_due(now) else { break };
+                let pushed = due.push(index);
+                debug_assert!(pushed.is_ok(), "the batch has no more room than that");
             }
-            let Some(index) = inside.store.pop_due(now) else { return true };
-            match self.slots.slot(index).expire(now) {
-                Expired::Later(at) => inside.store.set(index, at),
-                Expired::Released => {}
-                Expired::Fired { at, waker, free } => {
-                    inside.fired += 1;
-                    self.driver.fired(now.since(at));
-                    if let Some(waker) = waker {
-                        batch.add(waker);
-                    }
-                    if free {
-                        self.producers.pool.give(&self.slots, index);
-                    }
+            if due.is_empty() {
+                return !batch.is_full();
+            }
+            // Many timers do not fit into a cache. Looked at together, they are waited for together.
+            if cfg!(target_has_atomic = "64") {
+                due.iter().for_each(|&index| self.slots.slot(index).touch());
+            }
+            for index in due {
+                self.expire(inside, index, now, batch);
+            }
+        }
+    }
+
+    /// Fires a slot that the store held to be due.
+    fn expire(&self, inside: &mut Inside<S>, index: u32, now: Ticks, batch: &mut WakeBatch<'_, D>) {
+        match self.slots.slot(index).expire(now) {
+            Expired::Later(at) => inside.store.set(index, at),
+            Expired::Released => {}
+            Expired::Fired { at, waker, free } => {
+                inside.fired += 1;
+                self.driver.fired(now.since(at));
+                if let Some(waker) = waker {
+                    batch.add(waker);
+                }
+                if free {
+                    self.producers.pool.give(&self.slots, index);
                 }
             }
         }

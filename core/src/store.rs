@@ -25,8 +25,10 @@ pub trait Store {
     /// what it keeps in heaps and has not looked at. `None` if it is empty.
     fn next(&self) -> Option<Ticks>;
 
-    /// Does a little of the work that comes up later. Called once a turn, when nothing is due.
-    fn tidy(&mut self) {}
+    /// Does some of the work that comes up later, `steps` at most.
+    fn tidy(&mut self, steps: usize) {
+        let _ = steps;
+    }
 
     /// How many there are.
     fn len(&self) -> u32;
@@ -62,7 +64,7 @@ pub(crate) mod tests {
                 match random(&mut state) % 8 {
                     0 => assert_eq!(store.remove(index), oracle.remove(&index).is_some()),
                     1 => now = (now + random(&mut state) % reach).min(Ticks::LAST.get()),
-                    2 => store.tidy(),
+                    2 => store.tidy(7),
                     3 => {
                         now = store.next().map_or(now, |at| now.max(at.get())).min(now + 2 * reach)
                     }

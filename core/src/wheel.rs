@@ -23,8 +23,9 @@ use crate::{Store, Ticks};
 
 const BITS: u32 = 5;
 const BUCKETS: usize = 64;
-/// How many timers `tidy` moves down.
-const TIDY: usize = 64;
+/// A bucket is so many lists, by the slot's index. Following one list is waiting for one cache miss
+/// after the other; following four is waiting for them together.
+const LISTS: usize = 4;
 /// How many timers of a bucket `next` looks at to find the earliest.
 const LOOK: usize = 16;
 
@@ -82,8 +83,8 @@ pub struct WheelStore<M, const G: u32, const LEVELS: usize> {
     /// that starts later.
     span: u64,
     occupied: [u64; LEVELS],
-    /// The first timer of each bucket, index plus one; 0: none.
-    heads: [[u32; BUCKETS]; LEVELS],
+    /// The first timer of each bucket's lists, index plus one; 0: none.
+    heads: [[[u32; LISTS]; BUCKETS]; LEVELS],
 }
 
 impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS> {
@@ -96,7 +97,7 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
             far: 0,
             span: 0,
             occupied: [0; LEVELS],
-            heads: [[0; BUCKETS]; LEVELS],
+            heads: [[[0; LISTS]; BUCKETS]; LEVELS],
         }
     }
 
@@ -116,7 +117,7 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
         }
         let bucket = (span >> (BITS * level)) as usize % BUCKETS;
         let level = level as usize;
-        let head = &mut self.heads[level][bucket];
+        let head = &mut self.heads[level][bucket][index as usize % LISTS];
         let (_, nodes) = self.memory.parts();
         let place = FIRST | (level * BUCKETS + bucket) as u32;
         nodes[index as usize] = WheelNode { at, next: *head, place };
@@ -151,8 +152,9 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
         }
         let bucket = (place & !FIRST) as usize;
         let (level, bucket) = (bucket / BUCKETS, bucket % BUCKETS);
-        self.heads[level][bucket] = node.next;
-        if node.next == 0 {
+        let lists = &mut self.heads[level][bucket];
+        lists[index as usize % LISTS] = node.next;
+        if *lists == [0; LISTS] {
             self.occupied[level] &= !(1 << bucket);
         }
     }
@@ -171,17 +173,23 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
         Some((bucket, (current + ahead) << (BITS * level as u32)))
     }
 
-    /// Moves timers from a bucket to where they belong now, `limit` at most.
+    /// Moves timers from a bucket to where they belong now, some `limit` at most.
     fn refile(&mut self, level: usize, bucket: usize, limit: usize) {
-        for _ in 0..limit {
-            let head = self.heads[level][bucket];
-            if head == 0 {
-                return;
-            }
+        let mut moved = 0;
+        while moved < limit && self.occupied[level] & (1 << bucket) != 0 {
+            let heads = self.heads[level][bucket];
             let (_, nodes) = self.memory.parts();
-            let WheelNode { at, place, .. } = nodes[head as usize - 1];
-            self.unfile(head - 1, place);
-            self.file(head - 1, at);
+            let first = heads.map(|head| match head {
+                0 => WheelNode::EMPTY,
+                head => nodes[head as usize - 1],
+            });
+            for (head, node) in heads.into_iter().zip(first) {
+                if head != 0 {
+                    self.unfile(head - 1, node.place);
+                    self.file(head - 1, node.at);
+                    moved += 1;
+                }
+            }
         }
     }
 
@@ -251,24 +259,24 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> Store for WheelStore<M, 
             if earliest.is_some_and(|at| at <= start) {
                 continue;
             }
-            let mut index = self.heads[level][bucket];
             let mut least = Ticks::NEVER;
-            for _ in 0..LOOK {
-                if index == 0 {
-                    break;
+            let mut looked = 0;
+            for mut index in self.heads[level][bucket] {
+                while index != 0 && looked <= LOOK {
+                    let node = nodes[index as usize - 1];
+                    least = least.min(node.at);
+                    index = node.next;
+                    looked += 1;
                 }
-                let node = nodes[index as usize - 1];
-                least = least.min(node.at);
-                index = node.next;
             }
             // Too many to look at: come back when the bucket is due to be sorted.
-            let least = if index == 0 { least } else { start };
+            let least = if looked <= LOOK { least } else { start };
             earliest = Some(earliest.map_or(least, |at: Ticks| at.min(least)));
         }
         earliest
     }
 
-    fn tidy(&mut self) {
+    fn tidy(&mut self, steps: usize) {
         if self.far == 0 {
             return;
         }
@@ -276,7 +284,7 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> Store for WheelStore<M, 
             let following = (self.span >> (BITS * level as u32)) + 1;
             let bucket = following as usize % BUCKETS;
             if self.occupied[level] & (1 << bucket) != 0 {
-                return self.refile(level, bucket, TIDY);
+                return self.refile(level, bucket, steps);
             }
         }
     }
@@ -375,7 +383,7 @@ mod tests {
         assert_eq!(wheel.next(), Some(Ticks::new(64)), "too many to look at");
         wheel.advance(Ticks::new(33));
         assert_eq!(wheel.occupied[1].count_ones(), 1);
-        wheel.tidy();
+        wheel.tidy(64);
         assert_eq!(wheel.occupied[1], 0);
         assert_eq!(wheel.len(), 64);
     }

@@ -2,10 +2,13 @@
 //! ever moves.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::ptr;
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
+use std::{ptr, slice};
 
 use moirai_timer_core::{HeapEntry, Slot, Slots, WheelMemory, WheelNode, WheelStore};
+
+use crate::sys;
 
 /// Slots in the first segment. Small enough to stay in the first-level cache while they circulate.
 const FIRST: u32 = 256;
@@ -57,6 +60,13 @@ impl Segments {
         if fresh.is_null() {
             handle_alloc_error(layout);
         }
+        // SAFETY: it was allocated above, and nobody else knows of it.
+        sys::prefer_large_pages(unsafe {
+            slice::from_raw_parts_mut(
+                fresh.cast::<MaybeUninit<Slot>>(),
+                (FIRST as usize) << segment,
+            )
+        });
         let set = self.segments[segment].compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire);
         if set.is_err() {
             // SAFETY: it was allocated above with this layout, and nobody has seen it.
@@ -104,7 +114,7 @@ impl Slots for Segments {
 
 /// The wheel of one shard: its heap takes what is due within 2^16 ns, 66 us. Much less, and timers
 /// are moved down a level more often; much more, and the heap of a busy timer leaves the cache.
-pub(crate) type Wheel = WheelStore<Growing, 16, 9>;
+pub(crate) type Wheel = WheelStore<Growing, 20, 8>;
 
 /// What a wheel needs, in vectors.
 #[derive(Debug, Default)]
@@ -123,7 +133,10 @@ impl WheelMemory for Growing {
     }
 
     fn reserve(&mut self, capacity: u32) {
-        self.nodes.resize(capacity as usize, WheelNode::EMPTY);
+        let capacity = capacity as usize;
+        self.nodes.reserve_exact(capacity.saturating_sub(self.nodes.len()));
+        sys::prefer_large_pages(self.nodes.spare_capacity_mut());
+        self.nodes.resize(capacity, WheelNode::EMPTY);
     }
 
     fn reserve_near(&mut self, len: u32) {
