@@ -5,6 +5,7 @@ use core::task::Waker;
 use heapless::Deque;
 
 use crate::Driver;
+use crate::prefetch::prefetch;
 
 /// How many wakers leave the exclusive section at a time.
 pub(crate) const SIZE: usize = 32;
@@ -36,6 +37,8 @@ impl<'a, D: Driver> WakeBatch<'a, D> {
 
     /// Wakes them all. Not to be called while the store is held.
     pub(crate) fn wake(&mut self) {
+        // For most executors the data is the task.
+        self.wakers.iter().for_each(|waker| prefetch(waker.data()));
         while let Some(waker) = self.wakers.pop_front() {
             self.driver.wake(waker);
         }

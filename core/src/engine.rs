@@ -39,6 +39,7 @@ use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 use crate::batch::{self, WakeBatch};
 use crate::exclusive::{Exclusive, Section};
 use crate::pool::{Chain, Pool};
+use crate::prefetch::prefetch;
 use crate::queue::CommandQueue;
 use crate::slot::{Attended, Command, Ended, Expired, News, Released};
 use crate::ticks::{duration_of, ticks_in};
@@ -403,10 +404,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             if due.is_empty() {
                 return !batch.is_full();
             }
-            // Many timers do not fit into a cache. Looked at together, they are waited for together.
-            if cfg!(target_has_atomic = "64") {
-                due.iter().for_each(|&index| self.slots.slot(index).touch());
-            }
+            due.iter().for_each(|&index| prefetch(self.slots.slot(index)));
             for index in due {
                 self.expire(inside, index, now, batch);
             }

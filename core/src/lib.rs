@@ -49,6 +49,7 @@ mod heap;
 mod interval;
 mod manual;
 mod pool;
+mod prefetch;
 mod queue;
 mod sleep;
 mod slot;

@@ -344,12 +344,6 @@ impl Slot {
         }
     }
 
-    /// Brings the slot into the cache, without waiting for it.
-    #[inline]
-    pub(crate) fn touch(&self) {
-        self.word.load(Relaxed);
-    }
-
     /// The turner found the slot's key due at `now`.
     pub(crate) fn expire(&self, now: Ticks) -> Expired {
         let mut was = self.word.load(Acquire);

@@ -19,6 +19,7 @@
 //! has to move a million at once.
 
 use crate::heap::{HeapEntry, Positions, settle};
+use crate::prefetch::prefetch;
 use crate::{Store, Ticks};
 
 const BITS: u32 = 5;
@@ -183,6 +184,9 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
                 0 => WheelNode::EMPTY,
                 head => nodes[head as usize - 1],
             });
+            for node in first.iter().filter(|node| node.next != 0) {
+                prefetch(&nodes[node.next as usize - 1]);
+            }
             for (head, node) in heads.into_iter().zip(first) {
                 if head != 0 {
                     self.unfile(head - 1, node.place);
