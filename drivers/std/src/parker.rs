@@ -13,13 +13,17 @@ use crate::{Precision, clock};
 
 /// The nudge of one timer. Whoever drives it registers a waker here, looks whether a turn is
 /// wanted, turns, and sleeps.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Parker {
     pended: AtomicBool,
     driver: AtomicWaker,
 }
 
 impl Parker {
+    pub(crate) const fn new() -> Self {
+        Parker { pended: AtomicBool::new(false), driver: AtomicWaker::new() }
+    }
+
     /// Asks for a turn. One system call at most, and only if the driver does not know yet.
     pub(crate) fn pend(&self) {
         if !self.pended.swap(true, SeqCst) {
@@ -27,10 +31,14 @@ impl Parker {
         }
     }
 
-    /// The caller will turn now; a nudge from now on wakes `waker`.
+    /// The caller will turn now; a nudge from now on wakes `waker`, or is seen by
+    /// [`is_pended`](Self::is_pended).
+    ///
+    /// In this order: a nudge uses up the waker, so one that came between registering and
+    /// forgetting it would leave neither.
     pub(crate) fn attend(&self, waker: &Waker) {
-        self.driver.register(waker);
         self.pended.store(false, SeqCst);
+        self.driver.register(waker);
     }
 
     pub(crate) fn is_pended(&self) -> bool {
@@ -122,5 +130,32 @@ impl Sleeper {
         let error = late.abs_diff(self.late);
         self.late = (7 * self.late + late) / 8;
         self.deviation = (3 * self.deviation + error) / 4;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::{RawWaker, RawWakerVTable};
+
+    #[test]
+    fn a_nudge_that_comes_while_the_waker_is_registered_is_not_forgotten() {
+        // Registering clones the waker; this one nudges when it is cloned.
+        static PARKER: Parker = Parker::new();
+        static TABLE: RawWakerVTable = RawWakerVTable::new(
+            |data| {
+                PARKER.pend();
+                RawWaker::new(data, &QUIET)
+            },
+            |_| {},
+            |_| {},
+            |_| {},
+        );
+        static QUIET: RawWakerVTable =
+            RawWakerVTable::new(|data| RawWaker::new(data, &QUIET), |_| {}, |_| {}, |_| {});
+        // SAFETY: the functions of both tables do nothing with the data.
+        let waker = unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &TABLE)) };
+        PARKER.attend(&waker);
+        assert!(PARKER.is_pended());
     }
 }

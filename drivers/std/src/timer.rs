@@ -122,7 +122,7 @@ fn thread_number() -> usize {
 
 impl Core {
     pub(crate) fn new(config: Builder) -> Arc<Core> {
-        let parker = Arc::new(Parker::default());
+        let parker = Arc::new(Parker::new());
         let shards = (0..config.shards)
             .map(|_| {
                 let driver = ShardDriver {
