@@ -11,18 +11,25 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::sys;
-use crate::timer::Core;
+use crate::timer::{Core, Seat};
 
 static GENERATION: AtomicU32 = AtomicU32::new(1);
 static TIMERS: Mutex<Vec<Weak<Core>>> = Mutex::new(Vec::new());
 
+/// A timer that nobody can turn or begin to drive. Its fields are dropped in this order.
+struct Frozen {
+    /// Borrows from `core`.
+    seat: MutexGuard<'static, Seat>,
+    core: Arc<Core>,
+}
+
 /// The timers that are frozen, and the list of them, which must not be copied while another
 /// thread changes it.
-type Frozen = (Vec<Arc<Core>>, MutexGuard<'static, Vec<Weak<Core>>>);
+type AllFrozen = (Vec<Frozen>, MutexGuard<'static, Vec<Weak<Core>>>);
 
 thread_local! {
     /// What `prepare` left for `parent` or `child`, which run on the same thread.
-    static FROZEN: RefCell<Option<Frozen>> = const { RefCell::new(None) };
+    static FROZEN: RefCell<Option<AllFrozen>> = const { RefCell::new(None) };
 }
 
 /// A waker may hold the turn for as long as it likes; a fork waits for it for so long at most.
@@ -47,34 +54,45 @@ fn timers() -> MutexGuard<'static, Vec<Weak<Core>>> {
     TIMERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Frozen {
+    fn new(core: Arc<Core>) -> Self {
+        let seat = core.seat();
+        // SAFETY: the mutex does not move while `core` is held, and the guard is dropped first.
+        let seat: MutexGuard<'static, Seat> = unsafe { std::mem::transmute(seat) };
+        core.freeze();
+        Frozen { seat, core }
+    }
+
+    fn thaw(self) {
+        // SAFETY: `new` froze it.
+        unsafe { self.core.thaw() };
+    }
+}
+
 extern "C" fn prepare() {
     let timers = timers();
-    let live: Vec<Arc<Core>> = timers.iter().filter_map(Weak::upgrade).collect();
-    for core in &live {
-        core.freeze();
-    }
+    let frozen: Vec<_> = timers.iter().filter_map(Weak::upgrade).map(Frozen::new).collect();
     let start = Instant::now();
-    while live.iter().any(|core| core.is_turning()) && start.elapsed() < PATIENCE {
+    while frozen.iter().any(|timer| timer.core.is_turning()) && start.elapsed() < PATIENCE {
         thread::yield_now();
     }
-    FROZEN.set(Some((live, timers)));
+    FROZEN.set(Some((frozen, timers)));
 }
 
 extern "C" fn parent() {
-    thaw(|_| {});
+    let Some((frozen, timers)) = FROZEN.take() else { return };
+    drop(timers);
+    frozen.into_iter().for_each(Frozen::thaw);
 }
 
 extern "C" fn child() {
     GENERATION.fetch_add(1, SeqCst);
-    thaw(Core::forget_turns);
-}
-
-fn thaw(also: impl Fn(&Core)) {
     let Some((frozen, timers)) = FROZEN.take() else { return };
     drop(timers);
-    for core in &frozen {
-        also(core);
-        // SAFETY: `prepare` froze it.
-        unsafe { core.thaw() };
+    for mut timer in frozen {
+        // Those who turned and drove it are threads that this process does not have.
+        timer.core.forget_turns();
+        *timer.seat = Seat::default();
+        timer.thaw();
     }
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -74,8 +74,9 @@ pub(crate) struct Core {
     seat: Mutex<Seat>,
 }
 
+/// Who drives a timer without a thread.
 #[derive(Debug, Default)]
-struct Seat {
+pub(crate) struct Seat {
     taken: bool,
     waiting: Vec<Thread>,
 }
@@ -266,9 +267,13 @@ impl Core {
         self.turning.store(0, SeqCst);
     }
 
+    pub(crate) fn seat(&self) -> MutexGuard<'_, Seat> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Becomes the one who drives a timer without a thread, or is told when to try again.
     fn take_seat(&self) -> bool {
-        let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seat = self.seat();
         if seat.taken {
             seat.waiting.push(thread::current());
         }
@@ -276,7 +281,7 @@ impl Core {
     }
 
     fn leave_seat(&self) {
-        let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seat = self.seat();
         seat.taken = false;
         for thread in seat.waiting.drain(..) {
             thread.unpark();
@@ -530,8 +535,12 @@ unsafe impl Handle for Timer {
 
     #[inline]
     unsafe fn attend(&self, claim: &mut Claim, at: Ticks, waker: &Waker) -> bool {
+        let core = self.core();
+        // A fork may have left a sleep behind that nobody drives. If a thread can't be had now, the
+        // next poll tries again.
+        let _ = core.start();
         // SAFETY: the caller vouches for the claim, and it names its shard.
-        unsafe { self.core().shard(claim).attend(claim, at, waker) }
+        unsafe { core.shard(claim).attend(claim, at, waker) }
     }
 
     #[inline]
