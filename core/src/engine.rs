@@ -27,9 +27,10 @@
 //!
 //! # Other turners
 //!
-//! Any number of callers may turn, also beside the driver. The alarm that they publish is the
-//! earliest deadline in the store, and each deadline that is earlier than the driver's armed time
-//! came with a pend, by the first rule.
+//! Any number of callers may turn, also beside the driver. A turn may take a slot out of the queue
+//! between its producer's push and the producer's reading of the alarm; the producer then finds an
+//! alarm that suits it, and is content. So who lowers the alarm has to see to it that the driver
+//! follows: the driver itself sets its own ([`Engine::drive`]), everybody else pends.
 
 use core::task::Waker;
 use core::time::Duration;
@@ -268,34 +269,53 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         drained
     }
 
-    /// Takes the news, wakes what is due, and says when to turn next.
+    /// Takes the news, wakes what is due, and says when there will be more to do.
     ///
-    /// `None`: there is nothing to wait for, or another caller is inside. Either way, if that
-    /// changes, [`Driver::pend`] is called. An earlier deadline that comes later also pends.
+    /// Anybody may do this at any time, beside the driver: if a deadline turns out to be earlier
+    /// than the driver's alarm, [`Driver::pend`] is called. `None`: there is nothing to wait for,
+    /// or another caller is inside.
     ///
     /// Wakes tasks: not to be called where a waker of the program's may not run.
     pub fn turn(&self) -> Option<Ticks> {
-        let mut batch = WakeBatch::new(&self.driver);
-        loop {
-            let mut inside = self.inside.try_enter_or_mark()?;
-            let next = self.pass(&mut inside, &mut batch);
-            self.leave(inside);
-            batch.wake();
-            if let Some(next) = next {
-                return (!next.is_never()).then_some(next);
-            }
-        }
+        self.visit(false)
     }
 
-    /// Turns, and sets the driver's alarm: what an interrupt handler calls, after it has
+    /// Takes the news, wakes what is due, and says when to do so again: for whoever drives the
+    /// timer, one caller at a time.
+    ///
+    /// The caller sees to it that it comes back at that time. `None`: there is nothing to wait
+    /// for, or another caller is inside. Either way, if that changes, or an earlier deadline
+    /// arrives, [`Driver::pend`] is called.
+    pub fn drive(&self) -> Option<Ticks> {
+        self.visit(true)
+    }
+
+    /// Drives, and sets the driver's alarm: what an interrupt handler calls, after it has
     /// acknowledged its interrupt.
     pub fn on_alarm(&self) {
-        while let Some(next) = self.turn() {
+        while let Some(next) = self.drive() {
             if self.driver.arm(next) == Armed::Pending {
                 return;
             }
         }
         self.driver.disarm();
+    }
+
+    fn visit(&self, drives: bool) -> Option<Ticks> {
+        let mut batch = WakeBatch::new(&self.driver);
+        loop {
+            let mut inside = self.inside.try_enter_or_mark()?;
+            let promised = self.published.alarm.load(Relaxed);
+            let next = self.pass(&mut inside, &mut batch);
+            self.leave(inside);
+            if next.is_some_and(|next| next.get() < promised) && !drives {
+                self.driver.pend();
+            }
+            batch.wake();
+            if let Some(next) = next {
+                return (!next.is_never()).then_some(next);
+            }
+        }
     }
 
     /// When the earliest sleep is due, of those that a turn has seen, or a little earlier if the

@@ -1,1 +1,43 @@
-//! The conformance suite.
+//! What every driver has to pass: one suite, written once, for any [`Rig`].
+//!
+//! A [`Rig`] is a timer on some platform, and a way to let time pass on it. Each case is a function
+//! in [`cases`] that takes a rig; which of them a platform can run depends on what it offers:
+//!
+//! | macro | needs | asks |
+//! |---|---|---|
+//! | [`conformance!`] | [`Rig`] | what a program sees of a timer that it shares with others |
+//! | [`conformance_alone!`] | [`AloneRig`] | what happens when it is full, shut down, or idle |
+//! | [`conformance_clock!`] | [`ClockRig`] | what happens at exactly which tick |
+//!
+//! ```
+//! # #[cfg(feature = "std")]
+//! moirai_timer_tests::conformance!(|| {
+//!     moirai_timer_tests::ManualRig::<1_000>::at(moirai_timer_core::Ticks::ZERO)
+//! });
+//! ```
+//!
+//! With the feature `std` off, this crate is `no_std` and allocates nothing, so that firmware can
+//! run the cases too, through [`each_case!`].
+#![no_std]
+#![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
+
+#[cfg(feature = "std")]
+extern crate std;
+
+pub mod cases;
+mod handoff;
+#[cfg(feature = "std")]
+mod manual_rig;
+mod rig;
+#[cfg(feature = "std")]
+mod std_rigs;
+mod suite;
+mod task;
+
+pub use handoff::Handoff;
+#[cfg(feature = "std")]
+pub use manual_rig::{Heap, ManualRig, Wheel, WheelArrays};
+pub use rig::{AloneRig, CAPACITY, ClockRig, Outcome, Rig, TooSlow, run};
+#[cfg(feature = "std")]
+pub use std_rigs::{BlockOn, Global, Threaded, Turned, until};
+pub use task::Task;

@@ -212,7 +212,7 @@ impl Core {
                 parker.attend(&waker);
                 // Not held while asleep: the last handle ends the timer.
                 let Some(core) = core.upgrade() else { return };
-                let next = core.turn();
+                let next = core.drive();
                 drop(core);
                 sleeper.sleep(next, || parker.is_pended());
             }
@@ -226,6 +226,15 @@ impl Core {
         }
     }
 
+    /// For the one who drives; says when to come back.
+    fn drive(&self) -> Option<Ticks> {
+        self.turning.fetch_add(1, SeqCst);
+        let next = self.shards.iter().filter_map(Engine::drive).min();
+        self.turning.fetch_sub(1, SeqCst);
+        next
+    }
+
+    /// For anybody else.
     fn turn(&self) -> Option<Ticks> {
         self.turning.fetch_add(1, SeqCst);
         let next = self.shards.iter().filter_map(Engine::turn).min();
@@ -417,7 +426,7 @@ impl Timer {
                 continue;
             }
             core.parker.attend(waker);
-            let next = core.turn();
+            let next = core.drive();
             sleeper.sleep(next, || woken() || core.parker.is_pended());
             core.leave_seat();
         }
@@ -426,12 +435,13 @@ impl Timer {
     /// Wakes what is due, and says when to call again: at that time, or when the waker is woken
     /// that was given to [`Builder::driven_by`]. `None`: only when it is woken.
     ///
-    /// For programs that drive the timer from a loop of their own. Beside the timer's thread it
-    /// does no harm.
+    /// For programs that drive the timer from a loop of their own, in one thread at a time. Beside
+    /// the timer's thread, or a [`block_on`](Self::block_on) that drives it, it does no harm.
     pub fn turn(&self) -> Option<Instant> {
         let core = self.core();
         if let Drive::Caller(Some(waker)) = &core.config.drive {
             core.parker.attend(waker);
+            return core.drive().map(clock::instant_at);
         }
         core.turn().map(clock::instant_at)
     }

@@ -1,0 +1,176 @@
+//! Ticks at a fixed period.
+
+use core::time::Duration;
+
+use moirai_timer_core::{Handle, Interval, MissedTickBehavior};
+
+use crate::ClockRig;
+
+use super::*;
+
+fn every<R: Rig>(rig: &R, start: Ticks, period: u64) -> Interval<R::Handle> {
+    Interval::new(at(rig, start), rig.handle().duration_of(period))
+}
+
+/// When the tick that is due now was due.
+fn tick<R: Rig>(rig: &R, interval: &mut Interval<R::Handle>, task: &Task) -> Option<Ticks> {
+    match task.polls(|cx| interval.poll_tick(cx)) {
+        Poll::Ready(at) => Some(rig.handle().ticks_at(at)),
+        Poll::Pending => None,
+    }
+}
+
+/// The next tick, after waiting for it; with the time at which it was taken.
+fn next<R: Rig>(rig: &R, interval: &mut Interval<R::Handle>, task: &Task) -> (Ticks, Ticks) {
+    let mut due = None;
+    let mut seen = None;
+    rig.wait(&mut || {
+        // It is polled when its task was woken, and not otherwise.
+        let wakes = Some(task.wakes());
+        if seen != wakes {
+            seen = wakes;
+            due = tick(rig, interval, task);
+        }
+        due.is_some()
+    });
+    (due.expect("it was waited for"), rig.now())
+}
+
+/// The first at the start, each later one a period after the one before, none early.
+pub fn an_interval_ticks_every_period<R: Rig>(rig: &R, unit: u64) -> Outcome {
+    let start = rig.now().after(2 * unit);
+    let mut interval = every(rig, start, 3 * unit);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    assert_eq!(rig.handle().ticks_in(interval.period()), 3 * unit);
+    for k in 0..6 {
+        let (due, taken) = next(rig, &mut interval, &Task::new());
+        assert_eq!(due, start.after(3 * unit * k));
+        assert!(taken >= due);
+    }
+    Ok(())
+}
+
+/// Whatever was missed: with `Skip`, the default, ticks stay on schedule and never come in bursts.
+pub fn skipped_ticks_stay_on_schedule<R: Rig>(rig: &R, unit: u64) -> Outcome {
+    let start = rig.now();
+    let mut interval = every(rig, start, 2 * unit);
+    assert_eq!(interval.missed_tick_behavior(), MissedTickBehavior::Skip);
+    let mut last = None;
+    for k in 0..4 {
+        let (due, taken) = next(rig, &mut interval, &Task::new());
+        assert_eq!(due.since(start) % (2 * unit), 0);
+        assert!(taken >= due && last < Some(due));
+        last = Some(due);
+        rig.wait_until(rig.now().after(k * 3 * unit));
+    }
+    Ok(())
+}
+
+/// Takes a tick on time, and then none for `held_up` ticks; gives what is due at once after that,
+/// and when the one after it is due; all counted from the first.
+fn missed<R: ClockRig>(
+    rig: &R,
+    behavior: MissedTickBehavior,
+    period: u64,
+    held_up: u64,
+) -> ([Option<u64>; 5], u64) {
+    let task = Task::new();
+    let start = rig.now();
+    let mut interval = every(rig, start, period);
+    interval.set_missed_tick_behavior(behavior);
+    assert_eq!(tick(rig, &mut interval, &task), Some(start));
+    assert_eq!(tick(rig, &mut interval, &task), None);
+    rig.wait_until(start.after(held_up));
+    let mut due = [None; 5];
+    for due in &mut due {
+        *due = tick(rig, &mut interval, &task).map(|at| at.since(start));
+    }
+    let after = Task::new();
+    let (then, taken) = next(rig, &mut interval, &after);
+    assert_eq!(then, taken);
+    (due, then.since(start))
+}
+
+/// `Burst` gives all that were missed at once, and is then on schedule.
+pub fn burst_catches_up<R: ClockRig>(rig: &R, _: u64) -> Outcome {
+    let burst = MissedTickBehavior::Burst;
+    assert_eq!(missed(rig, burst, 10, 35), ([Some(10), Some(20), Some(30), None, None], 40));
+    assert_eq!(missed(rig, burst, 10, 40), ([Some(10), Some(20), Some(30), Some(40), None], 50));
+    Ok(())
+}
+
+/// `Delay` gives one, and the next a period after that was taken.
+pub fn delay_shifts_the_schedule<R: ClockRig>(rig: &R, _: u64) -> Outcome {
+    let delay = MissedTickBehavior::Delay;
+    assert_eq!(missed(rig, delay, 10, 35), ([Some(10), None, None, None, None], 45));
+    // One that is late by less than a period is not missed.
+    assert_eq!(missed(rig, delay, 10, 19), ([Some(10), None, None, None, None], 20));
+    Ok(())
+}
+
+/// `Skip` gives one, leaves the others out, and stays on schedule.
+pub fn skip_leaves_missed_ticks_out<R: ClockRig>(rig: &R, _: u64) -> Outcome {
+    let skip = MissedTickBehavior::Skip;
+    assert_eq!(missed(rig, skip, 10, 35), ([Some(10), None, None, None, None], 40));
+    assert_eq!(missed(rig, skip, 10, 40), ([Some(10), None, None, None, None], 50));
+    assert_eq!(missed(rig, skip, 10, 19), ([Some(10), None, None, None, None], 20));
+    Ok(())
+}
+
+/// All four ways to move the next tick; the period holds from then on.
+pub fn an_interval_can_be_reset<R: ClockRig>(rig: &R, _: u64) -> Outcome {
+    let task = Task::new();
+    let start = rig.now();
+    let next = |interval: &mut _| next(rig, interval, &Task::new()).0.since(start);
+    let mut interval = every(rig, start, 100);
+    assert_eq!(next(&mut interval), 0);
+    rig.wait_until(start.after(30));
+
+    interval.reset();
+    assert_eq!(next(&mut interval), 130);
+    assert_eq!(next(&mut interval), 230);
+    interval.reset_immediately();
+    assert_eq!(next(&mut interval), 230);
+    assert_eq!(tick(rig, &mut interval, &task), None);
+    interval.reset_after(rig.handle().duration_of(7));
+    assert_eq!(next(&mut interval), 237);
+    assert_eq!(next(&mut interval), 337);
+    interval.reset_at(rig.handle().instant_at(start.after(350)));
+    assert_eq!(next(&mut interval), 350);
+    assert_eq!(next(&mut interval), 450);
+    Ok(())
+}
+
+/// A tick that nobody takes keeps no slot busy and no task awake.
+pub fn a_dropped_interval_never_wakes<R: Rig>(rig: &R, unit: u64) -> Outcome {
+    let task = Task::new();
+    let start = rig.now().after(4 * unit);
+    let mut interval = every(rig, start, unit);
+    let due = tick(rig, &mut interval, &task);
+    before(rig, start)?;
+    assert_eq!(due, None);
+    drop(interval);
+    before(rig, start)?;
+    settle(rig, start.after(3 * unit), unit);
+    assert_eq!((task.wakes(), task.wakers()), (0, 0));
+    Ok(())
+}
+
+/// A period that is less than a tick of the clock is one tick, and not zero.
+pub fn a_period_is_one_tick_at_least<R: ClockRig>(rig: &R, _: u64) -> Outcome {
+    let start = rig.now();
+    let mut interval = Interval::new(at(rig, start), Duration::from_nanos(1));
+    for k in 0..3 {
+        assert_eq!(next(rig, &mut interval, &Task::new()).0, start.after(k));
+    }
+    Ok(())
+}
+
+/// A period of zero is refused, loudly.
+#[cfg(feature = "std")]
+pub fn a_period_of_zero_panics<R: Rig>(rig: &R, _: u64) -> Outcome {
+    let sleep = at(rig, rig.now());
+    let made = std::panic::AssertUnwindSafe(|| Interval::new(sleep, Duration::ZERO));
+    assert!(std::panic::catch_unwind(made).is_err());
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! What the std timer's builder accepts, and what it says to the rest.
+
+use std::io::ErrorKind::InvalidInput;
+
+use moirai_timer_std::{Builder, Precision, Timer, block_on};
+use std::time::Duration;
+
+#[track_caller]
+fn refuses(builder: Builder, because: &str) {
+    let error = builder.build().expect_err("it is out of range");
+    assert_eq!(error.kind(), InvalidInput);
+    let said = error.to_string();
+    assert!(said.contains(because), "{said:?} does not say {because:?}");
+}
+
+#[test]
+fn numbers_out_of_range_are_refused_with_the_range() {
+    refuses(Timer::builder().shards(0), "1 to 256 shards, not 0");
+    refuses(Timer::builder().shards(257), "1 to 256 shards, not 257");
+    refuses(Timer::builder().shards(usize::MAX), &format!("not {}", usize::MAX));
+    refuses(Timer::builder().shards(2).capacity(0), "not 0");
+    refuses(Timer::builder().shards(1).capacity(1 << 24), "not 16777216");
+    refuses(Timer::builder().capacity(usize::MAX), "capacity");
+}
+
+#[test]
+fn a_name_with_a_zero_byte_is_refused() {
+    refuses(Timer::builder().thread_name("a\0b"), "zero byte");
+}
+
+#[test]
+fn every_valid_setting_makes_a_timer_that_works() {
+    let builders = [
+        Timer::builder(),
+        Timer::builder().capacity(1),
+        Timer::builder().capacity(1).shards(256),
+        Timer::builder().capacity(16_776_960).shards(1),
+        Timer::builder().shards(3),
+        Timer::builder().thread_name(""),
+        Timer::builder().thread_name("a name that is longer than systems show"),
+        Timer::builder().precision(Precision::Relaxed),
+        Timer::builder().precision(Precision::Exact),
+        Timer::builder().without_thread(),
+    ];
+    for builder in builders {
+        let said = format!("{builder:?}");
+        let timer = builder.build().unwrap_or_else(|error| panic!("{said}: {error}"));
+        timer.block_on(timer.sleep(Duration::from_millis(1)));
+        assert_eq!(timer.metrics().full_repolls, 0, "{said}");
+    }
+}
+
+/// Building is cheap and undone without trace; a timer that nobody used has no thread to end.
+#[test]
+fn timers_are_built_and_dropped_by_the_hundred() {
+    for round in 0..300 {
+        let timer = Timer::new();
+        match round % 3 {
+            0 => block_on(timer.sleep(Duration::from_micros(100))),
+            1 => drop(timer.try_sleep(Duration::from_secs(1))),
+            _ => {}
+        }
+    }
+}

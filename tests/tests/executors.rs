@@ -1,0 +1,99 @@
+//! The same sleeps on executors that know nothing of the timer.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use moirai_timer_std::{Timer, block_on, interval, sleep, sleep_until, timeout};
+use moirai_timer_tests::{Task, until};
+
+/// A program as users write them; gives what it counted.
+async fn program(seed: u64) -> u32 {
+    let start = Instant::now();
+    sleep(Duration::from_micros(seed % 3_000)).await;
+    assert!(start.elapsed() >= Duration::from_micros(seed % 3_000));
+
+    let slow = sleep(Duration::from_secs(3_600));
+    assert!(timeout(Duration::from_micros(500), slow).await.is_err());
+    let fast = sleep(Duration::from_micros(500));
+    assert!(timeout(Duration::from_secs(3_600), fast).await.is_ok());
+
+    let mut ticks = 0;
+    let mut interval = interval(Duration::from_micros(300));
+    while ticks < 5 {
+        interval.tick().await;
+        ticks += 1;
+    }
+    let mut moved = Box::pin(sleep_until(start + Duration::from_secs(60)));
+    moved.as_mut().reset_after(Duration::from_micros(200));
+    moved.await;
+    ticks
+}
+
+const PROGRAMS: u64 = 200;
+
+#[test]
+fn tokio_runs_them() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let tasks: Vec<_> = (0..PROGRAMS).map(|i| runtime.spawn(program(i * 7_919))).collect();
+    for task in tasks {
+        assert_eq!(runtime.block_on(task).unwrap(), 5);
+    }
+}
+
+#[test]
+fn smol_runs_them() {
+    let tasks: Vec<_> = (0..PROGRAMS).map(|i| smol::spawn(program(i * 7_919))).collect();
+    for task in tasks {
+        assert_eq!(smol::block_on(task), 5);
+    }
+}
+
+#[test]
+fn plain_threads_run_them() {
+    let threads: Vec<_> =
+        (0..8).map(|i| thread::spawn(move || block_on(program(i * 7_919)))).collect();
+    for thread in threads {
+        assert_eq!(thread.join().unwrap(), 5);
+    }
+}
+
+/// The executor that began a sleep need not be the one that ends it.
+#[test]
+fn a_sleep_moves_from_one_executor_to_another() {
+    let mut sleep = Box::pin(sleep(Duration::from_millis(20)));
+    let started =
+        smol::block_on(async { timeout(Duration::from_micros(100), sleep.as_mut()).await.is_ok() });
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    if !started {
+        runtime.block_on(runtime.spawn(sleep)).unwrap();
+    }
+}
+
+/// Polled on one thread, dropped on another: no wake, no slot lost.
+#[test]
+fn sleeps_may_be_dropped_on_another_thread() {
+    const MANY: usize = 2_000;
+    let timer = Timer::builder().capacity(MANY).thread_name("crossed").build().unwrap();
+    for _ in 0..5 {
+        let task = Task::new();
+        let sleeps: Vec<_> = thread::scope(|scope| {
+            let polled = scope.spawn(|| {
+                let mut sleeps: Vec<_> =
+                    (0..MANY).map(|i| timer.sleep(Duration::from_secs(60 + i as u64))).collect();
+                for sleep in &mut sleeps {
+                    assert!(task.polls(|cx| Pin::new(sleep).poll(cx)).is_pending());
+                }
+                sleeps
+            });
+            polled.join().unwrap()
+        });
+        let dropped = thread::spawn(move || drop(sleeps));
+        dropped.join().unwrap();
+        assert_eq!((task.wakes(), task.wakers()), (0, 0));
+        until(|| timer.metrics().armed == 0);
+    }
+    assert_eq!(timer.metrics().full_repolls, 0);
+    assert_eq!(timer.metrics().cancelled, 5 * MANY as u64);
+}

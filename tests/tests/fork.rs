@@ -1,0 +1,229 @@
+//! The std timer in a forked child, which has its memory and none of its threads.
+//!
+//! Each test forks, has the child do something with timers, and looks at how it ended. A child
+//! that hangs is ended by its alarm clock.
+#![cfg(target_os = "linux")]
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use moirai_timer_std::{Sleep, Timer, block_on, sleep};
+use moirai_timer_tests::{Task, until};
+
+/// Other threads of the test harness must not fork, or hold locks, while one forks.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// What the children may take, in seconds. Far beyond what they need.
+const LIMIT: u32 = 10;
+
+/// Runs `body` in a forked child; whether that returned true.
+fn in_a_child(body: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the child has one thread, and leaves through `_exit`. The locks of the allocator are
+    // in order, as the C library sees to that; those of the harness are not touched.
+    unsafe {
+        let child = libc::fork();
+        assert!(child >= 0, "fork failed");
+        if child == 0 {
+            libc::alarm(LIMIT);
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
+            libc::_exit(if result.is_ok_and(|fine| fine) { 0 } else { 1 });
+        }
+        let mut status = 0;
+        assert_eq!(libc::waitpid(child, &mut status, 0), child);
+        libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+    }
+}
+
+/// Waits without help from the timer, as any executor does.
+fn wait_for(mut sleep: Sleep) -> bool {
+    let task = Task::new();
+    let start = Instant::now();
+    loop {
+        let wakes = task.wakes();
+        if task.polls(|cx| Pin::new(&mut sleep).poll(cx)).is_ready() {
+            return true;
+        }
+        while task.wakes() == wakes {
+            if start.elapsed() > Duration::from_secs(5) {
+                return false;
+            }
+            thread::yield_now();
+        }
+    }
+}
+
+fn polled(mut sleep: Sleep) -> Sleep {
+    let _ = Pin::new(&mut sleep).poll(&mut Context::from_waker(Waker::noop()));
+    sleep
+}
+
+const SHORT: Duration = Duration::from_millis(2);
+const LATER: Duration = Duration::from_millis(30);
+
+#[test]
+fn the_child_arms_sleeps_of_its_own() {
+    let _guard = ONE_AT_A_TIME.lock();
+    let own = Timer::builder().thread_name("forked").build().unwrap();
+    block_on(sleep(SHORT));
+    block_on(own.sleep(SHORT));
+    assert!(in_a_child(|| {
+        block_on(sleep(SHORT));
+        block_on(own.sleep(SHORT));
+        wait_for(sleep(SHORT)) && wait_for(own.sleep(SHORT)) && wait_for(Timer::new().sleep(SHORT))
+    }));
+    block_on(sleep(SHORT));
+    block_on(own.sleep(SHORT));
+}
+
+#[test]
+fn the_child_has_the_sleeps_that_were_armed_before() {
+    let _guard = ONE_AT_A_TIME.lock();
+    let own = Timer::builder().thread_name("forked").build().unwrap();
+    let (of_global, of_own) = (polled(sleep(LATER)), polled(own.sleep(LATER)));
+    assert!(in_a_child(move || {
+        block_on(of_global);
+        own.block_on(of_own);
+        true
+    }));
+}
+
+/// The child need not wait through the timer's own `block_on`.
+#[test]
+fn the_child_may_wait_for_them_on_any_executor() {
+    let _guard = ONE_AT_A_TIME.lock();
+    let own = Timer::builder().thread_name("forked").build().unwrap();
+    let of_own = polled(own.sleep(LATER));
+    assert!(in_a_child(move || wait_for(of_own)), "a sleep of before the fork is lost");
+    let of_own = polled(own.sleep(LATER));
+    assert!(in_a_child(move || {
+        block_on(of_own);
+        true
+    }));
+}
+
+#[test]
+fn the_child_may_move_and_drop_them() {
+    let _guard = ONE_AT_A_TIME.lock();
+    let own = Timer::builder().thread_name("forked").capacity(8).build().unwrap();
+    let hour = Duration::from_secs(3_600);
+    let mut sleeps: Vec<_> = (0..8).map(|_| polled(own.sleep(hour))).collect();
+    assert!(in_a_child(move || {
+        let mut kept = sleeps.pop().unwrap();
+        drop(sleeps);
+        until(|| own.metrics().armed == 1);
+        let again: Vec<_> = (0..7).map(|_| own.try_sleep(hour)).collect();
+        kept.reset_after(SHORT);
+        own.block_on(kept);
+        again.iter().all(Result::is_ok)
+    }));
+}
+
+#[test]
+fn the_parent_goes_on_as_if_nothing_had_happened() {
+    let _guard = ONE_AT_A_TIME.lock();
+    let task = Task::new();
+    let mut waiting = sleep(LATER);
+    let armed = task.polls(|cx| Pin::new(&mut waiting).poll(cx)).is_pending();
+    for _ in 0..20 {
+        assert!(in_a_child(|| true));
+        block_on(sleep(Duration::from_micros(100)));
+    }
+    until(|| task.is_woken() || !armed);
+    assert_eq!(task.wakes(), armed as u32);
+}
+
+#[test]
+fn a_child_of_a_child_has_timers_too() {
+    let _guard = ONE_AT_A_TIME.lock();
+    block_on(sleep(SHORT));
+    assert!(in_a_child(|| {
+        block_on(sleep(SHORT));
+        in_a_child(|| {
+            block_on(sleep(SHORT));
+            true
+        })
+    }));
+}
+
+/// In the parent another thread drives the timer, when it is forked; in the child nobody does.
+#[test]
+fn the_child_drives_a_timer_that_another_thread_drove() {
+    let _guard = ONE_AT_A_TIME.lock();
+    let timer = Timer::builder().without_thread().build().unwrap();
+    let (stop, started) = (&AtomicBool::new(false), &AtomicBool::new(false));
+    thread::scope(|scope| {
+        let driver = scope.spawn(|| {
+            timer.block_on(async {
+                while !stop.load(SeqCst) {
+                    started.store(true, SeqCst);
+                    timer.sleep(LATER).await;
+                }
+            });
+        });
+        until(|| started.load(SeqCst));
+        // It has polled, and is about to sleep or does so.
+        until(|| timer.next_deadline().is_some());
+        let fine = in_a_child(|| {
+            timer.block_on(timer.sleep(SHORT));
+            true
+        });
+        stop.store(true, SeqCst);
+        driver.join().unwrap();
+        assert!(fine, "the child waits for a driver that it does not have");
+    });
+}
+
+/// Forks at every imaginable moment: threads arm and drop, fire and nudge, all the time.
+#[test]
+fn a_fork_amid_the_bustle_leaves_the_child_a_timer_that_works() {
+    let _guard = ONE_AT_A_TIME.lock();
+    let timer = Timer::builder().shards(1).thread_name("bustle").build().unwrap();
+    let stop = &AtomicBool::new(false);
+    let mut lost = 0;
+    thread::scope(|scope| {
+        let bustlers = [1u64, 2, 3].map(|seed| {
+            let timer = &timer;
+            scope.spawn(move || {
+                let mut round = seed;
+                while !stop.load(SeqCst) {
+                    round += 3;
+                    let mut far = timer.sleep(Duration::from_secs(100_000 - round % 90_000));
+                    let waker = Waker::noop();
+                    let _ = Pin::new(&mut far).poll(&mut Context::from_waker(waker));
+                    if round % 5 == 0 {
+                        block_on(timer.sleep(Duration::from_micros(round % 40)));
+                    }
+                }
+            })
+        });
+        for _ in 0..300 {
+            let fine = in_a_child(|| {
+                wait_for(timer.sleep(Duration::from_micros(300)))
+                    && wait_for(timer.sleep(Duration::from_micros(300)))
+            });
+            lost += !fine as u32;
+            if lost > 0 {
+                break;
+            }
+        }
+        stop.store(true, SeqCst);
+        bustlers.into_iter().for_each(|bustler| bustler.join().unwrap());
+    });
+    assert_eq!(lost, 0, "a child's timer did not fire");
+}
+
+/// What a child counts is its own.
+#[test]
+fn a_sleep_that_is_ready_stays_ready_in_the_child() {
+    let _guard = ONE_AT_A_TIME.lock();
+    let mut done = sleep(Duration::ZERO);
+    assert!(in_a_child(move || {
+        let mut cx = Context::from_waker(Waker::noop());
+        matches!(Pin::new(&mut done).poll(&mut cx), Poll::Ready(()))
+    }));
+}

@@ -1,0 +1,215 @@
+//! Never lost: whenever nobody is inside, the alarm is at or before the earliest deadline, or a
+//! turn is pending.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use moirai_timer_core::{Sleep, Ticks};
+use moirai_timer_std::{Timer, block_on};
+use moirai_timer_tests::{Handoff, Task, until};
+
+use super::hooked_driver::{HookedTimer, hooked_timer, serve};
+
+type Sleeping = Sleep<&'static HookedTimer<8>>;
+
+fn armed(timer: &'static HookedTimer<8>, at: u64, task: &Task) -> Sleeping {
+    let mut sleep = timer.sleep_until(Ticks::new(at));
+    assert!(task.polls(|cx| Pin::new(&mut sleep).poll(cx)).is_pending());
+    sleep
+}
+
+/// A producer comes in at every call that the engine makes to its driver: while it reads the clock
+/// with the store half-way, before and after it sets the alarm, between two wakes.
+fn a_producer_in_the_middle(
+    arrive: impl Fn(&'static HookedTimer<8>, &Task) -> Sleeping + Copy + Send + 'static,
+) {
+    let mut calls = 0;
+    loop {
+        let timer = hooked_timer::<8>();
+        let others = Task::new();
+        let due = [3, 3, 5, 300].map(|at| armed(timer, at, &others));
+        timer.driver().manual.set(Ticks::new(5));
+
+        let task: &'static Task = Box::leak(Box::new(Task::new()));
+        let place: &'static Handoff<Sleeping> = Box::leak(Box::new(Handoff::new()));
+        timer.driver().hook(calls, move || {
+            place.replace(Some(arrive(timer, task)));
+        });
+        serve(timer);
+        if !timer.driver().unhook() {
+            break;
+        }
+        serve(timer);
+        assert_eq!(timer.driver().manual.alarm(), Some(Ticks::new(50)), "in call {calls}");
+        timer.driver().manual.set(Ticks::new(50));
+        serve(timer);
+        assert_eq!(task.wakes(), 1, "in call {calls}");
+        assert_eq!(others.wakes(), 3);
+        drop(due);
+        calls += 1;
+    }
+    assert!(calls > 5, "only {calls} calls");
+}
+
+#[test]
+fn an_earlier_sleep_that_comes_in_the_middle_of_a_turn_is_on_time() {
+    a_producer_in_the_middle(|timer, task| armed(timer, 50, task));
+}
+
+#[test]
+fn an_earlier_reset_in_the_middle_of_a_turn_is_on_time() {
+    a_producer_in_the_middle(|timer, task| {
+        let mut sleep = armed(timer, 400, task);
+        sleep.reset(Ticks::new(50));
+        sleep
+    });
+}
+
+#[test]
+fn a_visitor_in_the_middle_of_a_turn_takes_nothing_with_him() {
+    a_producer_in_the_middle(|timer, task| {
+        let sleep = armed(timer, 50, task);
+        timer.turn();
+        timer.metrics();
+        timer.next_deadline();
+        sleep
+    });
+}
+
+/// The interrupt handler finds the section taken, leaves its mark, and is called again.
+#[test]
+fn an_interrupt_amid_a_visit_comes_back() {
+    for visit in [
+        |timer: &HookedTimer<8>| {
+            timer.turn();
+        },
+        |timer: &HookedTimer<8>| {
+            timer.on_alarm();
+        },
+    ] {
+        let mut calls = 0;
+        loop {
+            let timer = hooked_timer::<8>();
+            let task = Task::new();
+            let sleeps = [3, 7].map(|at| armed(timer, at, &task));
+            serve(timer);
+            timer.driver().manual.set(Ticks::new(3));
+            timer.driver().hook(calls, move || {
+                timer.driver().manual.set(Ticks::new(7));
+                while timer.driver().manual.take_interrupt() {
+                    // The section may be taken, but not for ever: one look has to do.
+                    timer.on_alarm();
+                    if timer.driver().manual.alarm().is_none() {
+                        break;
+                    }
+                }
+            });
+            visit(timer);
+            let hooked = timer.driver().unhook();
+            timer.driver().manual.set(Ticks::new(7));
+            serve(timer);
+            assert_eq!(task.wakes(), 2, "in call {calls}");
+            drop(sleeps);
+            if !hooked {
+                break;
+            }
+            calls += 1;
+        }
+        assert!(calls > 2, "only {calls} calls");
+    }
+}
+
+/// Threads that arm, move and drop as fast as they can, each waiting for short sleeps in between.
+#[test]
+fn threads_that_hammer_one_timer_all_get_on() {
+    let timer = Timer::builder().shards(1).thread_name("hammered").build().unwrap();
+    let progress: Arc<[AtomicU64; 4]> = Arc::default();
+    let stop = Arc::new(AtomicBool::new(false));
+    let threads: Vec<_> = (0..4)
+        .map(|thread| {
+            let (timer, progress, stop) = (timer.clone(), progress.clone(), stop.clone());
+            thread::spawn(move || {
+                let mut random = 0x9e37_79b9u64 * (thread + 1);
+                while !stop.load(SeqCst) {
+                    random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(11);
+                    let nanos = random >> 44;
+                    let far = timer.sleep(Duration::from_secs(100 + (random >> 60)));
+                    let near = timer.sleep(Duration::from_nanos(nanos % 60_000));
+                    let mut moved = timer.sleep(Duration::from_secs(50));
+                    block_on(async {
+                        let mut far = std::pin::pin!(far);
+                        assert!(futures_poll_once(far.as_mut()).await.is_none());
+                        assert!(futures_poll_once(Pin::new(&mut moved)).await.is_none());
+                        moved.reset_after(Duration::from_nanos(nanos % 30_000));
+                        near.await;
+                        moved.await;
+                    });
+                    progress[thread as usize].fetch_add(1, SeqCst);
+                }
+            })
+        })
+        .collect();
+    until(|| progress.iter().all(|rounds| rounds.load(SeqCst) >= 3_000));
+    stop.store(true, SeqCst);
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(timer.metrics().armed, 0);
+}
+
+async fn futures_poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    std::future::poll_fn(|cx| {
+        std::task::Poll::Ready(match future.as_mut().poll(cx) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+/// Threads bring ever earlier deadlines, all of them far away, so that the timer's thread is nudged
+/// all the time, while it is about to sleep, and while it is about to wake. Whoever then needs it
+/// soon has to rouse it, however the nudges coincide.
+#[test]
+fn a_thread_that_is_nudged_again_and_again_hears_the_last() {
+    let timer = Timer::builder().shards(1).thread_name("nudged").build().unwrap();
+    let base = Instant::now() + Duration::from_secs(1_000_000);
+    let (earlier, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let nudge = || {
+        let far = Task::new();
+        let mut sleep = timer.sleep_until(base);
+        while !stop.load(SeqCst) {
+            let before = Duration::from_micros(earlier.fetch_add(1, SeqCst));
+            sleep.reset(base - before);
+            assert!(far.polls(|cx| Pin::new(&mut sleep).poll(cx)).is_pending());
+        }
+    };
+    let need = || {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(4) && !stop.load(SeqCst) {
+            let task = Task::new();
+            let mut sleep = timer.sleep(Duration::from_micros(200));
+            let asked = Instant::now();
+            if task.polls(|cx| Pin::new(&mut sleep).poll(cx)).is_pending() {
+                while !task.is_woken() {
+                    // Late may be the machine, with so many threads; but not when they are gone.
+                    stop.fetch_or(asked.elapsed() > Duration::from_secs(2), SeqCst);
+                    if asked.elapsed() > Duration::from_secs(5) {
+                        return false;
+                    }
+                    thread::yield_now();
+                }
+            }
+        }
+        true
+    };
+    thread::scope(|scope| {
+        let nudgers = [(); 4].map(|()| scope.spawn(nudge));
+        let heard = need();
+        stop.store(true, SeqCst);
+        nudgers.into_iter().for_each(|nudger| nudger.join().unwrap());
+        assert!(heard, "the timer sleeps on");
+    });
+}

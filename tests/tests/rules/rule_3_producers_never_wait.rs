@@ -1,0 +1,85 @@
+//! A producer never waits for anybody.
+//!
+//! That it does not allocate, and calls the system for nothing but a nudge, is in `no_allocation`
+//! and `no_system_call`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Context, Waker};
+
+use moirai_timer_core::Ticks;
+use moirai_timer_tests::Task;
+
+use super::hooked_driver::{HookedTimer, hooked_timer, serve};
+use super::without_hanging;
+
+/// Everything that a program can do with a timer, a few hundred times.
+fn produce(timer: &'static HookedTimer<16>) {
+    let mut cx = Context::from_waker(Waker::noop());
+    for round in 0..300 {
+        let mut kept: Vec<_> =
+            (0..5).map(|i| timer.sleep_until(Ticks::new(1_000 + (round * 7 + i) % 40))).collect();
+        for sleep in &mut kept {
+            let _ = Pin::new(sleep).poll(&mut cx);
+        }
+        let task = Task::new();
+        for sleep in &mut kept {
+            sleep.reset(Ticks::new(500));
+            sleep.reset(Ticks::new(5_000));
+            let _ = task.polls(|cx| Pin::new(&mut *sleep).poll(cx));
+        }
+        // The pool is soon empty, as nobody turns: these find it full, and do not wait either.
+        let _ = timer.try_sleep_until(Ticks::new(2_000));
+        let _ = (timer.next_deadline(), timer.metrics(), timer.turn(), timer.drain());
+    }
+}
+
+/// The turner stands still, with the store in its hands, until the producers are done.
+#[test]
+fn producers_get_on_while_a_turn_stands_still() {
+    for call in 0..3 {
+        without_hanging(move || {
+            let timer = hooked_timer::<16>();
+            let task = Task::new();
+            let sleeps = [1, 2, 3].map(|at| {
+                let mut sleep = timer.sleep_until(Ticks::new(at));
+                let _ = task.polls(|cx| Pin::new(&mut sleep).poll(cx));
+                sleep
+            });
+            timer.driver().manual.set(Ticks::new(10));
+            timer.driver().hook(call, move || produce(timer));
+            serve(timer);
+            assert!(timer.driver().unhook());
+            serve(timer);
+            assert_eq!(task.wakes(), 3);
+            drop(sleeps);
+        });
+    }
+}
+
+/// The same, with a turner on another thread that does not move at all.
+#[test]
+fn producers_on_other_threads_get_on_while_a_turn_stands_still() {
+    without_hanging(|| {
+        let timer = hooked_timer::<16>();
+        let mut sleep = timer.sleep_until(Ticks::new(1));
+        let _ = Pin::new(&mut sleep).poll(&mut Context::from_waker(Waker::noop()));
+        static STANDS: AtomicBool = AtomicBool::new(false);
+        static DONE: AtomicBool = AtomicBool::new(false);
+        timer.driver().hook(0, || {
+            STANDS.store(true, SeqCst);
+            moirai_timer_tests::until(|| DONE.load(SeqCst));
+        });
+        std::thread::scope(|scope| {
+            let turner = scope.spawn(|| timer.turn());
+            moirai_timer_tests::until(|| STANDS.load(SeqCst));
+            let producers = [(); 3].map(|()| scope.spawn(|| produce(timer)));
+            producers.into_iter().for_each(|producer| producer.join().unwrap());
+            assert!(!turner.is_finished());
+            DONE.store(true, SeqCst);
+        });
+        serve(timer);
+        assert_eq!(timer.metrics().unwrap().armed, 1);
+    });
+}

@@ -1,0 +1,70 @@
+//! Idle is silent: no armed timer, no wake-up; one far timer, one wake-up.
+//!
+//! What the std timer's thread does about that is in `quiet`.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use moirai_timer_core::{ManualDriver, Ticks, Timer};
+use moirai_timer_tests::Task;
+
+/// Interrupts until nothing is armed any more, following the alarm.
+fn interrupts(timer: &Timer<ManualDriver, 64>) -> u32 {
+    let mut count = 0;
+    loop {
+        while timer.driver().take_interrupt() {
+            timer.on_alarm();
+            count += 1;
+        }
+        let Some(alarm) = timer.driver().alarm() else { return count };
+        timer.driver().set(alarm);
+    }
+}
+
+#[test]
+fn a_timer_causes_one_interrupt_to_be_set_and_one_to_fire() {
+    for far in [1, 63, 64, 65, 4_096, 1 << 20, 1 << 30, 1 << 40, 1 << 59] {
+        let timer = Timer::<ManualDriver, 64>::new(ManualDriver::new());
+        let task = Task::new();
+        let mut sleep = timer.sleep_until(Ticks::new(far));
+        let _ = task.polls(|cx| Pin::new(&mut sleep).poll(cx));
+        assert_eq!(interrupts(&timer), 2, "for one timer in {far}");
+        assert_eq!(task.wakes(), 1);
+    }
+}
+
+/// A turn for the first, and one for each deadline: none for registrations that are later.
+#[test]
+fn a_crowd_causes_one_interrupt_for_each_deadline() {
+    let timer = Timer::<ManualDriver, 64>::new(ManualDriver::new());
+    let task = Task::new();
+    let mut sleeps: Vec<_> =
+        (0..60).map(|i| timer.sleep_until(Ticks::new(1_000 + i / 6))).collect();
+    for sleep in &mut sleeps {
+        let _ = task.polls(|cx| Pin::new(sleep).poll(cx));
+    }
+    assert_eq!(interrupts(&timer), 1 + 10);
+    assert_eq!(task.wakes(), 60);
+    assert_eq!(interrupts(&timer), 0);
+}
+
+/// Requests with timeouts that are never needed: not a turn each, and in the end silence.
+#[test]
+fn a_thousand_timeouts_that_end_early_are_almost_silent() {
+    let timer = Timer::<ManualDriver, 64>::new(ManualDriver::new());
+    let task = Task::new();
+    let mut count = 0;
+    for _ in 0..1_000 {
+        let mut timeout = timer.sleep_until(timer.now().after(30_000));
+        let _ = task.polls(|cx| Pin::new(&mut timeout).poll(cx));
+        drop(timeout);
+        timer.driver().advance(1);
+        while timer.driver().take_interrupt() {
+            timer.on_alarm();
+            count += 1;
+        }
+    }
+    count += interrupts(&timer);
+    assert!(count <= 4, "{count} interrupts for nothing");
+    assert_eq!((timer.driver().alarm(), task.wakes()), (None, 0));
+}

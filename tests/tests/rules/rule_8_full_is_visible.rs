@@ -1,0 +1,96 @@
+//! Pool full: `try_sleep` says so, a plain sleep stays on time and is counted, and on std the pool
+//! grows up to its limit without moving a slot.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::thread;
+use std::time::Duration;
+
+use moirai_timer_core::RegisterError;
+use moirai_timer_std::{Timer, block_on};
+use moirai_timer_tests::{Task, until};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[test]
+fn the_pool_grows_to_its_limit_and_no_further() {
+    for capacity in [1, 2, 255, 256, 257, 1_000, 5_000] {
+        let timer = Timer::builder().shards(1).capacity(capacity).build().unwrap();
+        let sleeps: Vec<_> = (0..capacity).map(|_| timer.try_sleep(HOUR)).collect();
+        assert!(sleeps.iter().all(Result::is_ok), "{capacity} have to fit");
+        assert_eq!(timer.try_sleep(HOUR).err(), Some(RegisterError::Full));
+        assert_eq!(timer.metrics().slots, capacity as u64);
+    }
+}
+
+/// With several shards the capacity is shared, and a thread may use all of it.
+#[test]
+fn one_thread_may_use_the_room_of_all_shards() {
+    let timer = Timer::builder().shards(4).capacity(1_000).build().unwrap();
+    let sleeps: Vec<_> = (0..1_000).map(|_| timer.try_sleep(HOUR)).collect();
+    assert!(sleeps.iter().all(Result::is_ok));
+    assert_eq!(timer.try_sleep(HOUR).err(), Some(RegisterError::Full));
+}
+
+#[test]
+fn a_hundred_thousand_sleeps_are_armed_and_fire() {
+    const MANY: usize = 100_000;
+    let timer = Timer::builder().thread_name("many").build().unwrap();
+    let task = Task::new();
+    let start = std::time::Instant::now();
+    let mut sleeps: Vec<_> = (0..MANY)
+        .map(|i| timer.sleep_until(start + Duration::from_micros(200_000 + i as u64)))
+        .collect();
+    let mut armed = 0;
+    for sleep in &mut sleeps {
+        armed += task.polls(|cx| Pin::new(sleep).poll(cx)).is_pending() as u32;
+    }
+    assert!(armed > 0, "this machine is too slow");
+    until(|| task.wakes() == armed);
+    until(|| timer.metrics().armed == 0);
+    let metrics = timer.metrics();
+    assert_eq!(metrics.registered, u64::from(armed));
+    assert_eq!(metrics.fired, u64::from(armed));
+    assert_eq!(metrics.full_repolls, 0);
+}
+
+/// More sleeps than slots, on real executors: all of them complete, on time, and are counted.
+#[test]
+fn sleeps_beyond_the_capacity_complete_all_the_same() {
+    let timer = Timer::builder().shards(1).capacity(4).thread_name("small").build().unwrap();
+    let threads: Vec<_> = (0..12)
+        .map(|i| {
+            let timer = timer.clone();
+            thread::spawn(move || {
+                let sleep = timer.sleep(Duration::from_millis(20 + i));
+                let deadline = sleep.deadline();
+                block_on(sleep);
+                assert!(std::time::Instant::now() >= deadline);
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert!(timer.metrics().full_repolls > 0);
+}
+
+/// While there is room, nobody is told that there is none, whoever else takes and returns slots.
+#[test]
+fn a_timer_with_room_never_says_that_it_is_full() {
+    let timer = Timer::builder().shards(1).capacity(100_000).thread_name("roomy").build().unwrap();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let task = Task::new();
+                for _ in 0..100 {
+                    let mut held = Vec::new();
+                    for _ in 0..200 {
+                        let mut sleep = timer.try_sleep(HOUR).expect("there is room for 100,000");
+                        let _ = task.polls(|cx| Pin::new(&mut sleep).poll(cx));
+                        held.push(sleep);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(timer.metrics().full_repolls, 0);
+}

@@ -1,0 +1,61 @@
+//! 64-bit fields on 32-bit machines, and compare-and-swap on those that have none, come from
+//! `portable-atomic`; the program picks the implementation of `critical-section`, the library never
+//! does; no section with interrupts off grows with the number of timers.
+//!
+//! The behaviour is tested where such machines are: in the firmware. What can be seen here is that
+//! the core does not reach past its own door to them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn core() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("core")
+}
+
+fn sources() -> Vec<(String, String)> {
+    let files = fs::read_dir(core().join("src")).unwrap().map(|entry| entry.unwrap().path());
+    files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| {
+            (path.file_name().unwrap().to_str().unwrap().into(), fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+/// One module decides where atomics come from.
+#[test]
+fn atomics_come_through_one_door() {
+    for (name, source) in sources().iter().filter(|(name, _)| name != "sync.rs") {
+        for foreign in
+            ["core::sync::atomic", "std::sync::atomic", "portable_atomic::", "critical_section::"]
+        {
+            assert!(!source.contains(foreign), "{name} uses {foreign}");
+        }
+    }
+}
+
+/// Interrupts are off for single reads and writes: no loop, and no code of others, within.
+#[test]
+fn no_section_has_a_loop() {
+    let (_, source) = sources().into_iter().find(|(name, _)| name == "sync.rs").unwrap();
+    let sections = source.match_indices("critical_section::with(").count();
+    assert!(sections > 0);
+    let code = source.split("#[cfg(test)]\n    mod tests").next().unwrap();
+    for word in ["for ", "while ", "loop ", ".iter("] {
+        let found = code.lines().find(|line| {
+            let line = line.trim_start();
+            !line.starts_with("//") && line.contains(word) && !line.starts_with("impl")
+        });
+        assert_eq!(found, None, "a loop in the module with the critical sections");
+    }
+}
+
+/// A library that asked for an implementation would take the choice from every program.
+#[test]
+fn the_library_picks_no_implementation_of_critical_section() {
+    let manifest = fs::read_to_string(core().join("Cargo.toml")).unwrap();
+    let published = manifest.split("[dev-dependencies]").next().unwrap();
+    for line in published.lines().filter(|line| line.starts_with("critical-section")) {
+        assert!(!line.contains("features"), "{line}");
+    }
+}
