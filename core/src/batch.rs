@@ -10,7 +10,8 @@ use crate::prefetch::prefetch;
 /// How many wakers leave the exclusive section at a time.
 pub(crate) const SIZE: usize = 32;
 
-/// A fixed number of wakers. All of them are woken, in order, even if one panics.
+/// A fixed number of wakers. All of them are woken, in order, even if one panics. (If two do, and
+/// the driver does not catch it, that is a panic while unwinding, which aborts.)
 pub(crate) struct WakeBatch<'a, D: Driver> {
     wakers: Deque<Waker, SIZE>,
     driver: &'a D,

@@ -216,14 +216,29 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// As [`claim_at_hand`](Self::claim_at_hand).
     #[inline]
     pub fn arm_at_hand(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
+        // First, because it runs code of the task's: if that panics, no slot is lost.
+        let waker = waker.clone();
         let claim = self.claim_at_hand()?;
         let slot = self.slots.slot(claim.index());
         // SAFETY: we have the claim.
-        match unsafe { slot.arm(at, waker.clone()) } {
+        match unsafe { slot.arm(at, waker) } {
             Ok(news) => self.tell(slot, claim.index(), news, at),
             Err(_) => unreachable!("a slot that was just claimed is idle"),
         }
         Ok(claim)
+    }
+
+    /// Asks for a claim until there is one, or nothing is left to drain.
+    fn draining(
+        &self,
+        ask: impl Fn(&Self) -> Result<Claim, RegisterError>,
+    ) -> Result<Claim, RegisterError> {
+        loop {
+            match ask(self) {
+                Err(RegisterError::Full) if self.drain().applied > 0 => {}
+                answer => return answer,
+            }
+        }
     }
 
     /// Refuses new sleeps from now on. Those that are armed still fire on time.
@@ -292,6 +307,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
 
     /// Drives, and sets the driver's alarm: what an interrupt handler calls, after it has
     /// acknowledged its interrupt.
+    ///
+    /// One caller at a time: the handler must not interrupt itself, nor run on two cores at once.
     pub fn on_alarm(&self) {
         while let Some(next) = self.drive() {
             if self.driver.arm(next) == Armed::Pending {
@@ -303,12 +320,14 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
 
     fn visit(&self, drives: bool) -> Option<Ticks> {
         let mut batch = WakeBatch::new(&self.driver);
+        let mut promised = 0;
         loop {
             let mut inside = self.inside.try_enter_or_mark()?;
-            let promised = self.published.alarm.load(Relaxed);
+            promised = self.published.alarm.load(Relaxed).max(promised);
             let next = self.pass(&mut inside, &mut batch);
+            let lowered = self.published.alarm.load(Relaxed) < promised;
             self.leave(inside);
-            if next.is_some_and(|next| next.get() < promised) && !drives {
+            if lowered && !drives {
                 self.driver.pend();
             }
             batch.wake();
@@ -331,7 +350,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     ///
     /// Applies the commands that wait, so that they are counted.
     pub fn metrics(&self) -> Option<Metrics> {
-        self.drain();
+        while self.drain().applied == HELPING {}
         let inside = self.inside.try_enter()?;
         let armed = inside.store.len();
         let metrics = Metrics {
@@ -464,7 +483,10 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             inside.cancelled += u64::from(slot.count_revived());
             match command {
                 Command::Arm(at) => inside.store.set(index, at),
-                Command::Nothing => {}
+                // Nothing is armed. The store may still have what was, before it was revived.
+                Command::Nothing => {
+                    inside.store.remove(index);
+                }
                 Command::Free(ended, at) => {
                     if !inside.store.remove(index) && ended == Ended::Cancelled {
                         inside.vain = inside.vain.min(at);
@@ -582,17 +604,11 @@ unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
     }
 
     fn claim(&self) -> Result<Claim, RegisterError> {
-        self.claim_at_hand().or_else(|_| {
-            self.drain();
-            self.claim_at_hand()
-        })
+        self.draining(Engine::claim_at_hand)
     }
 
     fn arm(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
-        self.arm_at_hand(at, waker).or_else(|_| {
-            self.drain();
-            self.arm_at_hand(at, waker)
-        })
+        self.draining(|engine| engine.arm_at_hand(at, waker))
     }
 
     unsafe fn attend(&self, claim: &mut Claim, at: Ticks, waker: &Waker) -> bool {

@@ -57,12 +57,12 @@ impl<H: Handle> Sleep<H> {
         Sleep { handle, deadline: Ticks::NEVER, tolerance: 0, claim: None }
     }
 
-    /// Takes the slot now, instead of at the first poll.
+    /// Takes the slot now, instead of at the first poll; none, if the deadline is never.
     ///
     /// # Errors
     /// If there is none, or the timer was shut down.
     pub fn reserved(mut self) -> Result<Self, RegisterError> {
-        if self.claim.is_none() {
+        if self.claim.is_none() && !self.deadline.is_never() {
             self.claim = Some(self.handle.claim()?);
         }
         Ok(self)

@@ -14,7 +14,7 @@
 //! | `ARMED` | to be woken at the deadline | holder: `REPLACING`, released; turner: `FIRING` |
 //! | `REPLACING` | the holder is changing the waker | holder: `ARMED`; turner: `IDLE` |
 //! | `FIRING` | the turner is moving the waker out | turner: `IDLE`; holder: released |
-//! | released | the holder is gone (three phases, which say how it ended) | turner: back to the pool; new holder: `IDLE` |
+//! | released | the holder is gone (four phases, which say how it ended) | turner: back to the pool; new holder: `IDLE` |
 //!
 //! *Queued* says that the slot is linked in the command queue, or that its holder is about to link
 //! it. The holder sets it, together with the news that the turner has to hear: armed, an earlier
@@ -64,6 +64,7 @@ const FIRING: u64 = 3;
 const RELEASED: u64 = Ended::Unarmed as u64;
 const CANCELLED: u64 = Ended::Cancelled as u64;
 const COMPLETED: u64 = Ended::Completed as u64;
+const CANCELLED_UNLINKED: u64 = Ended::CancelledUnlinked as u64;
 const QUEUED: u64 = 0b1000;
 const ARMED_QUEUED: u64 = ARMED | QUEUED;
 const FLAGS: u64 = PHASE | QUEUED;
@@ -86,6 +87,9 @@ pub(crate) enum Ended {
     Cancelled = 5,
     /// Its holder saw the deadline pass before the turner did.
     Completed = 6,
+    /// It was dropped before its deadline, and its holder is about to link it. Until then it must
+    /// not be revived: its new holder would rely on a link that is not there.
+    CancelledUnlinked = 7,
 }
 
 /// Room for one armed timer. Only for storage; it is used through an [`Engine`](crate::Engine).
@@ -280,6 +284,9 @@ impl Slot {
         loop {
             let (ended, queued, goes) = match now & FLAGS {
                 IDLE => return (Released::Free, None),
+                ARMED if ended == Ended::Cancelled => {
+                    (Ended::CancelledUnlinked, QUEUED, Released::Push)
+                }
                 ARMED => (ended, QUEUED, Released::Push),
                 ARMED_QUEUED => (ended, QUEUED, Released::Left),
                 // Fired, or firing: counted by the turner.
@@ -302,14 +309,15 @@ impl Slot {
     #[inline]
     pub(crate) fn revive(&self) -> bool {
         let now = self.word.load(Relaxed);
-        let revived = self.revived.load(Relaxed).wrapping_add(1);
-        if now & FLAGS != CANCELLED | QUEUED || revived == self.counted.load(Relaxed) {
+        let uncounted = self.revived.load(Relaxed).wrapping_sub(self.counted.load(Relaxed));
+        // Half the range is left for those who revive it between this look and the next step.
+        if now & FLAGS != CANCELLED | QUEUED || uncounted > u16::MAX / 2 {
             return false;
         }
-        if self.word.compare_exchange(now, IDLE | QUEUED, AcqRel, Relaxed).is_err() {
+        if self.word.compare_exchange_weak(now, IDLE | QUEUED, AcqRel, Relaxed).is_err() {
             return false;
         }
-        self.revived.store(revived, Relaxed);
+        self.revived.store(self.revived.load(Relaxed).wrapping_add(1), Relaxed);
         true
     }
 
@@ -387,7 +395,7 @@ impl Slot {
 impl Command {
     fn free(word: u64) -> Command {
         let ended = match word & PHASE {
-            CANCELLED => Ended::Cancelled,
+            CANCELLED | CANCELLED_UNLINKED => Ended::Cancelled,
             COMPLETED => Ended::Completed,
             _ => Ended::Unarmed,
         };

@@ -86,11 +86,13 @@ impl Sleeper {
         Sleeper { precision, late: 50_000, deviation: 25_000, woke: Ticks::ZERO }
     }
 
-    /// Waits until `until`, or until `stop` says so; it is asked after every wake-up, and the one
-    /// who makes it true unparks this thread.
+    /// Waits until `until`, or until this thread is unparked or `stop` says so.
+    ///
+    /// It must not go on waiting once it was unparked: a nudge uses up the registered waker, and
+    /// the next one would find none.
     pub(crate) fn sleep(&mut self, until: Option<Ticks>, stop: impl Fn() -> bool) {
         let Some(mut until) = until else {
-            while !stop() {
+            if !stop() {
                 thread::park();
             }
             return;
@@ -98,10 +100,13 @@ impl Sleeper {
         if self.precision == Precision::Relaxed {
             until = until.max(self.woke.after(Self::RELAXED));
         }
-        let early = match self.precision {
-            Precision::Relaxed => 0,
-            Precision::Default => Self::BRIEF,
-            Precision::Exact => (self.late + 4 * self.deviation).clamp(20_000, 1_000_000),
+        let (margin, brief) = match self.precision {
+            Precision::Relaxed => (0, 0),
+            Precision::Default => (0, Self::BRIEF),
+            Precision::Exact => {
+                let margin = (self.late + 4 * self.deviation).clamp(20_000, 1_000_000);
+                (margin, margin)
+            }
         };
         loop {
             if stop() {
@@ -113,15 +118,15 @@ impl Sleeper {
                 self.woke = now;
                 return;
             }
-            if left > early {
-                let ahead = if self.precision == Precision::Exact { left - early } else { left };
-                thread::park_timeout(Duration::from_nanos(ahead));
-                let late = clock::now().since(now.after(ahead));
-                if late > 0 {
-                    self.learn(late);
-                }
-            } else {
+            if left <= brief {
                 std::hint::spin_loop();
+                continue;
+            }
+            let end = now.after(left - margin);
+            thread::park_timeout(Duration::from_nanos(end.since(now)));
+            match clock::now() {
+                now if now < end => return,
+                now => self.learn(now.since(end)),
             }
         }
     }

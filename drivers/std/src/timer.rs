@@ -174,13 +174,16 @@ impl Core {
         let shards = self.shards.len();
         for number in (home..shards).chain(0..home) {
             let shard = &self.shards[number];
-            let drained = shard.drain();
-            // When most commands are registrations, draining is not what helps.
-            if drained.freed * 4 <= drained.applied {
-                shard.slots().grow();
-            }
-            if let Ok(claim) = ask(shard) {
-                return Ok(claim.with_shard(number as u32));
+            loop {
+                let drained = shard.drain();
+                // When most commands are registrations, draining is not what helps.
+                let grown = drained.freed * 4 <= drained.applied && shard.slots().grow();
+                match ask(shard) {
+                    Ok(claim) => return Ok(claim.with_shard(number as u32)),
+                    Err(RegisterError::Full) if grown || drained.applied > 0 => {}
+                    Err(RegisterError::Full) => break,
+                    Err(error) => return Err(error),
+                }
             }
         }
         Err(RegisterError::Full)
@@ -283,8 +286,9 @@ impl Core {
     /// Becomes the one who drives a timer without a thread, or is told when to try again.
     fn take_seat(&self) -> bool {
         let mut seat = self.seat();
-        if seat.taken {
-            seat.waiting.push(thread::current());
+        let me = thread::current();
+        if seat.taken && seat.waiting.iter().all(|thread| thread.id() != me.id()) {
+            seat.waiting.push(me);
         }
         !std::mem::replace(&mut seat.taken, true)
     }
@@ -446,7 +450,9 @@ impl Timer {
         core.turn().map(clock::instant_at)
     }
 
-    /// The earliest deadline that the timer knows of, without waking anything.
+    /// The earliest deadline that the timer knows of, without waking anything. It may be too early
+    /// by a fraction of the time that is left, if many are due at about that time: far deadlines
+    /// are not sorted.
     pub fn next_deadline(&self) -> Option<Instant> {
         let shards = self.core().shards.iter();
         let earliest = shards.filter_map(|shard| {
