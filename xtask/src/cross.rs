@@ -15,8 +15,7 @@ use crate::shell::{self, Variables};
 pub(crate) const TARGETS: [&str; 3] =
     ["thumbv6m-none-eabi", "thumbv7m-none-eabi", "riscv32imac-unknown-none-elf"];
 
-/// The feature stands in for the atomics that these machines lack.
-const CORE: [&str; 4] = ["-p", "moirai-timer-core", "--features", "critical-section"];
+const CORE: [&str; 2] = ["-p", "moirai-timer-core"];
 
 /// A warning that only such a target can raise is an error as well.
 const STRICT: Variables<'_> = &[("RUSTFLAGS", "-D warnings")];
