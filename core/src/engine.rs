@@ -45,8 +45,7 @@ use crate::queue::CommandQueue;
 use crate::slot::{Attended, Command, Ended, Expired, News, Released};
 use crate::ticks::{duration_of, ticks_in};
 use crate::{
-    Armed, Claim, Driver, Handle, HeapStore, Inline, Interval, RegisterError, Sleep, Slot, Slots,
-    Store, Ticks, Timeout,
+    Armed, Claim, Driver, Handle, HeapStore, Inline, RegisterError, Slot, Slots, Store, Ticks,
 };
 
 /// A timer with room for `N` armed sleeps, all of it in the value itself.
@@ -506,77 +505,6 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
 
 fn earliest(inside: &Inside<impl Store>) -> Ticks {
     inside.store.next().unwrap_or(Ticks::NEVER)
-}
-
-// ---- the futures ----
-
-impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
-    /// The present, by the driver's clock.
-    pub fn now(&self) -> Ticks {
-        self.driver.now()
-    }
-
-    /// Waits for `duration`, counted from this call. A duration that overflows the clock is never.
-    ///
-    /// Takes a slot when it is first polled before its deadline.
-    pub fn sleep(&self, duration: Duration) -> Sleep<&Self> {
-        Sleep::after(self, duration)
-    }
-
-    /// Waits until `deadline`; completes at the first poll if that is past.
-    pub fn sleep_until(&self, deadline: Ticks) -> Sleep<&Self> {
-        Sleep::at(self, deadline)
-    }
-
-    /// Like [`sleep`](Self::sleep), with a slot that is taken now.
-    ///
-    /// # Errors
-    /// If there is none, or the timer was shut down.
-    pub fn try_sleep(&self, duration: Duration) -> Result<Sleep<&Self>, RegisterError> {
-        self.sleep(duration).reserved()
-    }
-
-    /// Like [`sleep_until`](Self::sleep_until), with a slot that is taken now.
-    ///
-    /// # Errors
-    /// If there is none, or the timer was shut down.
-    pub fn try_sleep_until(&self, deadline: Ticks) -> Result<Sleep<&Self>, RegisterError> {
-        self.sleep_until(deadline).reserved()
-    }
-
-    /// Runs `future` for `duration` at most.
-    pub fn timeout<F: IntoFuture>(
-        &self,
-        duration: Duration,
-        future: F,
-    ) -> Timeout<F::IntoFuture, &Self> {
-        Timeout::new(future.into_future(), self.sleep(duration))
-    }
-
-    /// Runs `future` until `deadline` at most.
-    pub fn timeout_at<F: IntoFuture>(
-        &self,
-        deadline: Ticks,
-        future: F,
-    ) -> Timeout<F::IntoFuture, &Self> {
-        Timeout::new(future.into_future(), self.sleep_until(deadline))
-    }
-
-    /// Ticks every `period`, for the first time at once.
-    ///
-    /// # Panics
-    /// If `period` is zero.
-    pub fn interval(&self, period: Duration) -> Interval<&Self> {
-        Interval::new(self.sleep_until(self.now()), period)
-    }
-
-    /// Ticks every `period`, for the first time at `start`.
-    ///
-    /// # Panics
-    /// If `period` is zero.
-    pub fn interval_at(&self, start: Ticks, period: Duration) -> Interval<&Self> {
-        Interval::new(self.sleep_until(start), period)
-    }
 }
 
 // SAFETY: a shared reference reaches one engine, always the same.

@@ -57,6 +57,7 @@ mod store;
 mod sync;
 mod ticks;
 mod timeout;
+mod timer;
 mod wheel;
 
 pub use driver::{Armed, Driver};

@@ -1,0 +1,74 @@
+//! What programs ask of a timer: the futures that wait on an engine.
+
+use core::time::Duration;
+
+use crate::{Driver, Engine, Interval, RegisterError, Sleep, Slots, Store, Ticks, Timeout};
+
+impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
+    /// The present, by the driver's clock.
+    pub fn now(&self) -> Ticks {
+        self.driver().now()
+    }
+
+    /// Waits for `duration`, counted from this call. A duration that overflows the clock is never.
+    ///
+    /// Takes a slot when it is first polled before its deadline.
+    pub fn sleep(&self, duration: Duration) -> Sleep<&Self> {
+        Sleep::after(self, duration)
+    }
+
+    /// Waits until `deadline`; completes at the first poll if that is past.
+    pub fn sleep_until(&self, deadline: Ticks) -> Sleep<&Self> {
+        Sleep::at(self, deadline)
+    }
+
+    /// Like [`sleep`](Self::sleep), with a slot that is taken now.
+    ///
+    /// # Errors
+    /// If there is none, or the timer was shut down.
+    pub fn try_sleep(&self, duration: Duration) -> Result<Sleep<&Self>, RegisterError> {
+        self.sleep(duration).reserved()
+    }
+
+    /// Like [`sleep_until`](Self::sleep_until), with a slot that is taken now.
+    ///
+    /// # Errors
+    /// If there is none, or the timer was shut down.
+    pub fn try_sleep_until(&self, deadline: Ticks) -> Result<Sleep<&Self>, RegisterError> {
+        self.sleep_until(deadline).reserved()
+    }
+
+    /// Runs `future` for `duration` at most.
+    pub fn timeout<F: IntoFuture>(
+        &self,
+        duration: Duration,
+        future: F,
+    ) -> Timeout<F::IntoFuture, &Self> {
+        Timeout::new(future.into_future(), self.sleep(duration))
+    }
+
+    /// Runs `future` until `deadline` at most.
+    pub fn timeout_at<F: IntoFuture>(
+        &self,
+        deadline: Ticks,
+        future: F,
+    ) -> Timeout<F::IntoFuture, &Self> {
+        Timeout::new(future.into_future(), self.sleep_until(deadline))
+    }
+
+    /// Ticks every `period`, for the first time at once.
+    ///
+    /// # Panics
+    /// If `period` is zero.
+    pub fn interval(&self, period: Duration) -> Interval<&Self> {
+        Interval::new(self.sleep_until(self.now()), period)
+    }
+
+    /// Ticks every `period`, for the first time at `start`.
+    ///
+    /// # Panics
+    /// If `period` is zero.
+    pub fn interval_at(&self, start: Ticks, period: Duration) -> Interval<&Self> {
+        Interval::new(self.sleep_until(start), period)
+    }
+}
