@@ -12,8 +12,9 @@
 //! All four are sequentially consistent, so at least one of the two sees the other. If the turner
 //! sees the slot, it lowers the alarm to suit it, and never raises it without looking once more.
 //! Lowering needs no further look: a producer that read the alarm before had compared itself with
-//! a later time, so it pended if it mattered. A producer with a deadline that is no earlier than the alarm does nothing: the turn
-//! that comes at the alarm takes the queue before it looks at the store.
+//! a later time, so it pended if it mattered. A producer with a deadline that is no earlier than
+//! the alarm does nothing: the turn that comes at the alarm takes the queue before it looks at the
+//! store.
 //!
 //! Whoever finds the exclusive section taken leaves a mark, and the one inside pends when it
 //! leaves. So a turner that could not enter may sleep, whatever it failed to see.
