@@ -15,7 +15,8 @@ fn main() {
     } else if has("LM3S6965EVB") {
         cortex_m("0x00000000, LENGTH = 256K", "0x20000000, LENGTH = 64K")
     } else if has("MICROBIT") || has("MICROBIT_NARROW") {
-        cortex_m("0x00000000, LENGTH = 256K", "0x20000000, LENGTH = 16K")
+        let ram = if has("ROOMY") { "64K" } else { "16K" };
+        cortex_m("0x00000000, LENGTH = 256K", &format!("0x20000000, LENGTH = {ram}"))
     } else {
         "MEMORY { RAM : ORIGIN = 0x80000000, LENGTH = 16M }\n\
          REGION_ALIAS(\"REGION_TEXT\", RAM); REGION_ALIAS(\"REGION_RODATA\", RAM);\n\
