@@ -9,11 +9,11 @@ use anyhow::{Context, Result, ensure};
 use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
-use crate::{cross, shell, workspace};
+use crate::{cross, embedded, shell, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Leave out the builds for other targets, which may need packages that this machine lacks.
+    /// Leave out the builds for other targets and the firmware, which may need packages that this machine lacks.
     #[arg(long)]
     host_only: bool,
 }
@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 /// What a step runs; it is given the crates that are published.
 type Step = fn(&Shell, &[Package]) -> Result<()>;
 
-const STEPS: [(&str, Step); 7] = [
+const STEPS: [(&str, Step); 8] = [
     ("fmt", fmt),
     ("clippy", clippy),
     ("test", test),
@@ -29,9 +29,11 @@ const STEPS: [(&str, Step); 7] = [
     ("package", package),
     ("smoke", smoke),
     (CROSS_BUILDS, |sh, _| cross::build(sh)),
+    (FIRMWARE, |sh, _| embedded::run(sh, &embedded::Arguments::default())),
 ];
 
 const CROSS_BUILDS: &str = "cross builds";
+const FIRMWARE: &str = "firmware";
 
 /// A published crate carries no file above this: charts and recordings belong to the repository.
 const LARGEST_PACKAGED_FILE: u64 = 100_000;
@@ -42,7 +44,7 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     let mut summary = Vec::new();
     for (name, step) in STEPS {
         eprintln!("\n== {name}");
-        if arguments.host_only && name == CROSS_BUILDS {
+        if arguments.host_only && [CROSS_BUILDS, FIRMWARE].contains(&name) {
             eprintln!("left out, for --host-only");
             summary.push(format!("{name} LEFT OUT"));
             continue;

@@ -44,20 +44,10 @@ mod timer {
         unsafe { Driver::take() }
     }
 
-    #[derive(Clone, Copy)]
-    struct Interrupt(u16);
-
-    // SAFETY: the machine has the interrupt.
-    unsafe impl cortex_m::interrupt::InterruptNumber for Interrupt {
-        fn number(self) -> u16 {
-            self.0
-        }
-    }
-
     pub fn start(driver: &Driver) {
         driver.start();
         // SAFETY: the program has not started yet, so nobody relies on the mask.
-        unsafe { cortex_m::peripheral::NVIC::unmask(Interrupt(super::ALARM_NUMBER)) };
+        unsafe { cortex_m::peripheral::NVIC::unmask(super::Interrupt(super::ALARM_NUMBER)) };
     }
 
     #[macro_export]
@@ -78,14 +68,25 @@ pub use timer::{Driver, driver, start};
 // For its vector table and its reset handler.
 use cortex_m_rt as _;
 
-const ALARM_NUMBER: u16 = if cfg!(feature = "mps2-an385") { 9 } else { 8 };
-const OTHER_NUMBER: u16 = if cfg!(any(feature = "mps2-an385", feature = "mps2-an385-systick")) {
-    10
-} else if cfg!(feature = "lm3s6965evb") {
-    19
-} else {
-    9
-};
+pub(crate) const ALARM_NUMBER: u16 = if cfg!(feature = "mps2-an385") { 9 } else { 8 };
+pub(crate) const OTHER_NUMBER: u16 =
+    if cfg!(any(feature = "mps2-an385", feature = "mps2-an385-systick")) {
+        10
+    } else if cfg!(feature = "lm3s6965evb") {
+        19
+    } else {
+        9
+    };
+
+#[derive(Clone, Copy)]
+pub(crate) struct Interrupt(pub(crate) u16);
+
+// SAFETY: the machines have the interrupts.
+unsafe impl cortex_m::interrupt::InterruptNumber for Interrupt {
+    fn number(self) -> u16 {
+        self.0
+    }
+}
 
 unsafe extern "C" {
     fn ALARM();

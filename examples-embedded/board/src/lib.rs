@@ -16,6 +16,9 @@ mod machine;
 mod machine;
 
 pub use machine::{Driver, driver, start, wfi};
+#[cfg(all(feature = "cortex-m", not(feature = "lm3s6965evb")))]
+pub mod other;
+
 #[doc(hidden)]
 pub use moirai_timer_core::Timer;
 pub use semihosting::{print, println, process::exit};
@@ -59,6 +62,46 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         }
         wait_until(|| WOKEN.load(SeqCst));
     }
+}
+
+/// Does nothing, for one instruction more for each one more of `count`, which is 2 at least.
+#[inline(always)]
+pub fn burn(count: u32) {
+    // SAFETY: changes nothing but the registers that it says it changes.
+    #[cfg(feature = "cortex-m")]
+    unsafe {
+        core::arch::asm!(
+            "lsrs {n}, {n}, #1",
+            "bcc 2f",
+            "nop", // for an odd count
+            "2:",
+            "subs {n}, {n}, #1",
+            "bne 2b",
+            n = inout(reg) count => _,
+            options(nomem, nostack),
+        );
+    }
+    // SAFETY: as above.
+    #[cfg(feature = "virt")]
+    unsafe {
+        core::arch::asm!(
+            "andi {odd}, {n}, 1",
+            "srli {n}, {n}, 1",
+            "beqz {odd}, 2f",
+            "nop", // for an odd count
+            "2:",
+            "addi {n}, {n}, -1",
+            "bnez {n}, 2b",
+            n = inout(reg) count => _,
+            odd = out(reg) _,
+            options(nomem, nostack),
+        );
+    }
+}
+
+/// Runs `body` with interrupts masked.
+pub fn masked<T>(body: impl FnOnce() -> T) -> T {
+    critical_section::with(|_| body())
 }
 
 /// Waits for interrupts until `done`, which only an interrupt makes true.

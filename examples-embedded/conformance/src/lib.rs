@@ -3,6 +3,7 @@
 #![no_std]
 
 use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use moirai_timer_core::{Armed, Driver, Metrics, Ticks, Timer};
 use moirai_timer_tests::{AloneRig, CAPACITY, Rig};
@@ -35,22 +36,39 @@ impl Driver for Shared {
 }
 
 /// The timer of a case.
-pub type CaseTimer = Timer<Shared, CAPACITY>;
+pub type CaseTimer<const N: usize> = Timer<Shared, N>;
 
 /// Where it is.
-pub struct Place(UnsafeCell<CaseTimer>);
+pub struct Place<const N: usize>(UnsafeCell<CaseTimer<N>>);
 
-// SAFETY: the timer is shared, and replaced only in `MachineRig::new`.
-unsafe impl Sync for Place {}
+// SAFETY: the timer is shared, and replaced only in `renew`.
+unsafe impl<const N: usize> Sync for Place<N> {}
 
-/// What the interrupt's handler serves.
-pub static PLACE: Place = Place(UnsafeCell::new(Timer::new(Shared)));
+static HANDLED: AtomicU32 = AtomicU32::new(0);
 
-impl Place {
+impl<const N: usize> Place<N> {
+    /// With a timer for the first case.
+    #[allow(clippy::new_without_default)]
+    pub const fn new() -> Self {
+        Place(UnsafeCell::new(Timer::new(Shared)))
+    }
+
     /// The timer of the present case.
-    pub fn timer(&self) -> &'static CaseTimer {
-        // SAFETY: it is a static, and see `MachineRig::new`.
+    pub fn timer(&self) -> &'static CaseTimer<N> {
+        // SAFETY: places are statics, and see `renew`.
         unsafe { &*self.0.get() }
+    }
+
+    /// Puts a new timer in the place of the one before.
+    ///
+    /// # Safety
+    /// Nothing is in use any more of what was made with that one.
+    pub unsafe fn renew(&self) -> &'static CaseTimer<N> {
+        critical_section::with(|_| {
+            // SAFETY: by the caller's promise, and because no interrupt is served here.
+            unsafe { self.0.get().write(Timer::new(Shared)) };
+        });
+        self.timer()
     }
 
     /// The machine's driver.
@@ -58,33 +76,26 @@ impl Place {
         &DRIVER
     }
 
-    /// Turns the timer of the present case.
+    /// Turns the timer of the present case: what the interrupt's handler does.
     pub fn on_alarm(&self) {
+        HANDLED.store(HANDLED.load(SeqCst).wrapping_add(1), SeqCst);
         self.timer().on_alarm();
+    }
+
+    /// How many interrupts there were.
+    pub fn handled(&self) -> u32 {
+        HANDLED.load(SeqCst)
     }
 }
 
 /// The timer of a case, as the suite sees it.
-pub struct MachineRig(&'static CaseTimer);
-
-impl MachineRig {
-    /// A new timer in the place of the one before, of which nothing is in use any more.
-    #[allow(clippy::new_without_default)]
-    pub fn new() -> Self {
-        critical_section::with(|_| {
-            // SAFETY: the case before has dropped all that it had made with its timer, and no
-            // interrupt is served here.
-            unsafe { PLACE.0.get().write(Timer::new(Shared)) };
-        });
-        MachineRig(PLACE.timer())
-    }
-}
+pub struct MachineRig(pub &'static CaseTimer<CAPACITY>);
 
 /// As long as no case lasts, a minute of the machine's time.
 const FAR_BEYOND: u64 = 60 * board::Driver::TICK_HZ;
 
 impl Rig for MachineRig {
-    type Handle = &'static CaseTimer;
+    type Handle = &'static CaseTimer<CAPACITY>;
 
     /// 50,000 instructions in QEMU, where one takes a nanosecond.
     const UNIT: u64 = {
