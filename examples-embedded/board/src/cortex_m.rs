@@ -8,7 +8,7 @@ mod timer {
     pub type Driver = moirai_timer_cortex_m::SysTick<HZ>;
 
     /// In QEMU a restart takes a fraction of a count, of which one lasts 40 or 80 instructions.
-    const RESTART: u8 = if cfg!(feature = "lm3s6965evb") { 19 } else { 38 };
+    const RESTART: u8 = if cfg!(feature = "lm3s6965evb") { 55 } else { 110 };
 
     pub const fn driver() -> Driver {
         // SAFETY: a program makes one.

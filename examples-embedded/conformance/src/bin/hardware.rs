@@ -562,12 +562,15 @@ fn no_drift() {
         let task = Task::new();
         let mut sleep = timer.sleep_until(timer.now().after(200 + u64::from(random >> 21)));
         assert!(poll(&mut sleep, &task).is_pending());
-        board::wait_until(|| task.is_woken());
+        // Awake: QEMU, told to skip idle time, can skip more than it should.
+        while !task.is_woken() {
+            burn(100);
+        }
         alarms += 1;
         let (now, then) = both();
         drift = (now - ours) as i64 - (then - theirs) as i64;
         worst = worst.max(drift.abs());
     }
     println!("no drift: {drift} ticks in 10 million with {alarms} alarms, {worst} at worst");
-    assert!(worst < 200, "20 parts in a million, which is what a crystal is wrong by");
+    assert!(worst < 50, "5 parts in a million");
 }
