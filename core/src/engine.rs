@@ -189,25 +189,31 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
 
     // ---- the producers' side ----
 
-    /// Takes a slot if the pool has one at hand.
-    ///
-    /// # Errors
-    /// [`Full`](RegisterError::Full), although a [`drain`](Self::drain) may find some;
-    /// [`ShutDown`](RegisterError::ShutDown).
+    /// Takes a slot if there is one at hand: one that was cancelled, or one of the pool.
     #[inline]
-    pub fn claim_at_hand(&self) -> Result<Claim, RegisterError> {
+    fn slot_at_hand(&self) -> Result<(u32, &Slot), RegisterError> {
         if self.published.closed.load(Relaxed) {
             return Err(RegisterError::ShutDown);
         }
         let cancelled = self.producers.cancelled.load(Relaxed);
         if cancelled != 0 {
             self.producers.cancelled.store(0, Relaxed);
-            if self.slots.slot(cancelled - 1).revive() {
-                return Ok(Claim::new(cancelled - 1));
+            let slot = self.slots.slot(cancelled - 1);
+            if slot.revive() {
+                return Ok((cancelled - 1, slot));
             }
         }
         let index = self.producers.pool.take(&self.slots).ok_or(RegisterError::Full)?;
-        Ok(Claim::new(index))
+        Ok((index, self.slots.slot(index)))
+    }
+
+    /// Takes a slot if the pool has one at hand.
+    ///
+    /// # Errors
+    /// [`Full`](RegisterError::Full), although a [`drain`](Self::drain) may find some;
+    /// [`ShutDown`](RegisterError::ShutDown).
+    pub fn claim_at_hand(&self) -> Result<Claim, RegisterError> {
+        self.slot_at_hand().map(|(index, _)| Claim::new(index))
     }
 
     /// Takes a slot if the pool has one at hand, and arms it.
@@ -218,14 +224,13 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     pub fn arm_at_hand(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
         // First, because it runs code of the task's: if that panics, no slot is lost.
         let waker = waker.clone();
-        let claim = self.claim_at_hand()?;
-        let slot = self.slots.slot(claim.index());
-        // SAFETY: we have the claim.
+        let (index, slot) = self.slot_at_hand()?;
+        // SAFETY: the slot was handed to us, and the claim to it is made below.
         match unsafe { slot.arm(at, waker) } {
-            Ok(news) => self.tell(slot, claim.index(), news, at),
+            Ok(news) => self.tell(slot, index, news, at),
             Err(_) => unreachable!("a slot that was just claimed is idle"),
         }
-        Ok(claim)
+        Ok(Claim::new(index))
     }
 
     /// Asks for a claim until there is one, or nothing is left to drain.

@@ -66,7 +66,6 @@ const CANCELLED: u64 = Ended::Cancelled as u64;
 const COMPLETED: u64 = Ended::Completed as u64;
 const CANCELLED_UNLINKED: u64 = Ended::CancelledUnlinked as u64;
 const QUEUED: u64 = 0b1000;
-const ARMED_QUEUED: u64 = ARMED | QUEUED;
 const FLAGS: u64 = PHASE | QUEUED;
 const SHIFT: u32 = 4;
 
@@ -281,27 +280,33 @@ impl Slot {
     /// The caller is the holder, and is none after this.
     pub(crate) unsafe fn release(&self, ended: Ended) -> (Released, Option<Waker>) {
         let mut now = self.word.load(Acquire);
-        loop {
-            let (ended, queued, goes) = match now & FLAGS {
-                IDLE => return (Released::Free, None),
-                ARMED if ended == Ended::Cancelled => {
-                    (Ended::CancelledUnlinked, QUEUED, Released::Push)
-                }
-                ARMED => (ended, QUEUED, Released::Push),
-                ARMED_QUEUED => (ended, QUEUED, Released::Left),
-                // Fired, or firing: counted by the turner.
-                other => (Ended::Unarmed, other & QUEUED, Released::Left),
-            };
+        while now & PHASE == ARMED {
             // SAFETY: in ARMED the cell has a waker, and as its holder we keep anybody else from
             // writing there. The copy is ours once the word has left ARMED, and no waker before.
-            let waker = (now & PHASE == ARMED)
-                .then(|| ManuallyDrop::new(unsafe { (*self.waker.get()).assume_init_read() }));
-            let next = now & !FLAGS | queued | ended as u64;
+            let waker = ManuallyDrop::new(unsafe { (*self.waker.get()).assume_init_read() });
+            let linked = now & QUEUED != 0;
+            let phase = match ended {
+                Ended::Cancelled if !linked => CANCELLED_UNLINKED,
+                _ => ended as u64,
+            };
+            let next = now & !FLAGS | QUEUED | phase;
             match self.word.compare_exchange_weak(now, next, AcqRel, Acquire) {
-                Ok(_) => return (goes, waker.map(ManuallyDrop::into_inner)),
+                Ok(_) => {
+                    let goes = if linked { Released::Left } else { Released::Push };
+                    return (goes, Some(ManuallyDrop::into_inner(waker)));
+                }
                 Err(seen) => now = seen,
             }
         }
+        // Fired, or firing: counted by the turner.
+        while now & FLAGS != IDLE {
+            let next = now & !PHASE | Ended::Unarmed as u64;
+            match self.word.compare_exchange_weak(now, next, AcqRel, Acquire) {
+                Ok(_) => return (Released::Left, None),
+                Err(seen) => now = seen,
+            }
+        }
+        (Released::Free, None)
     }
 
     /// Makes the caller the holder of a slot that was cancelled, and is still linked; whether that

@@ -92,9 +92,9 @@ impl Drop for Segments {
 /// The segment of an index, and the place in it.
 #[inline]
 fn place(index: u32) -> (usize, usize) {
-    let shifted = index + FIRST;
+    let shifted = index as usize + FIRST as usize;
     let segment = shifted.ilog2() - FIRST.ilog2();
-    (segment as usize, (shifted - (FIRST << segment)) as usize)
+    (segment as usize, shifted - ((FIRST as usize) << segment))
 }
 
 impl Slots for Segments {
