@@ -207,7 +207,7 @@ impl Core {
         }
         let Drive::Thread(name) = &self.config.drive else { return Ok(()) };
         let (core, parker) = (Arc::downgrade(self), self.parker.clone());
-        let mut sleeper = Sleeper::new(self.config.precision);
+        let mut sleeper = Sleeper::new(&self.config);
         let run = move || {
             crate::sys::minimise_timer_slack();
             let waker = Unpark::current();
@@ -422,7 +422,7 @@ impl Timer {
         }
         let sleeper = sleeper.get_or_insert_with(|| {
             crate::sys::minimise_timer_slack();
-            Sleeper::new(core.config.precision)
+            Sleeper::new(&core.config)
         });
         while !woken() {
             if !core.take_seat() {
