@@ -477,9 +477,6 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     fn apply(&self, inside: &mut Inside<S>, limit: u32) -> Drained {
         let mut free = Chain::new();
         let mut applied = 0;
-        if inside.backlog != 0 {
-            inside.store.reserve(self.slots.capacity());
-        }
         while inside.backlog != 0 && applied < limit {
             let index = inside.backlog - 1;
             let slot = self.slots.slot(index);

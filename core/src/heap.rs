@@ -157,13 +157,10 @@ impl<M: HeapMemory> HeapStore<M> {
 }
 
 impl<M: HeapMemory> Store for HeapStore<M> {
-    fn reserve(&mut self, capacity: u32) {
-        if self.memory.entries().len() < capacity as usize {
-            self.memory.reserve(capacity);
-        }
-    }
-
     fn set(&mut self, index: u32, at: Ticks) {
+        if self.memory.entries().len() <= index as usize {
+            self.memory.reserve(index + 1);
+        }
         let hole = match self.memory.parts().1[index as usize] {
             0 => {
                 self.len += 1;

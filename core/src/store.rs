@@ -6,10 +6,7 @@ use crate::Ticks;
 ///
 /// Only the turner touches it, so it is plain data. A store holds an index once at most.
 pub trait Store {
-    /// Makes room for slots with indices below `capacity`. May allocate, if the store can.
-    fn reserve(&mut self, capacity: u32);
-
-    /// Adds `index`, or moves it if it is there.
+    /// Adds `index`, or moves it if it is there. Makes room for it, if the store can.
     ///
     /// # Panics
     /// If there is no room for the index.

@@ -219,14 +219,12 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
 }
 
 impl<M: WheelMemory, const G: u32, const LEVELS: usize> Store for WheelStore<M, G, LEVELS> {
-    fn reserve(&mut self, capacity: u32) {
-        if self.memory.look().1.len() < capacity as usize {
-            self.memory.reserve(capacity);
-        }
-    }
-
     fn set(&mut self, index: u32, at: Ticks) {
-        self.remove(index);
+        match self.memory.look().1.get(index as usize) {
+            None => self.memory.reserve(index + 1),
+            Some(WheelNode { place: 0, .. }) => {}
+            Some(&WheelNode { place, .. }) => self.unfile(index, place),
+        }
         self.file(index, at);
     }
 

@@ -112,9 +112,12 @@ impl Slots for Segments {
     }
 }
 
-/// The wheel of one shard: its heap takes what is due within 2^16 ns, 66 us. Much less, and timers
-/// are moved down a level more often; much more, and the heap of a busy timer leaves the cache.
+/// The wheel of one shard: its heap takes what is due within 2^20 ns, a millisecond. Much less, and
+/// timers are moved down a level more often; much more, and the heap of a busy timer leaves the cache.
 pub(crate) type Wheel = WheelStore<Growing, 20, 8>;
+
+/// How many nodes or entries are made at once: a page of nodes.
+const STEP: usize = 256;
 
 /// What a wheel needs, in vectors.
 #[derive(Debug, Default)]
@@ -132,17 +135,21 @@ impl WheelMemory for Growing {
         (&self.near, &self.nodes)
     }
 
+    /// Written little by little. Where the allocator moves pages and not bytes, as glibc's does with
+    /// what is large, no step takes long.
     fn reserve(&mut self, capacity: u32) {
-        let capacity = capacity as usize;
-        self.nodes.reserve_exact(capacity.saturating_sub(self.nodes.len()));
-        sys::prefer_large_pages(self.nodes.spare_capacity_mut());
-        self.nodes.resize(capacity, WheelNode::EMPTY);
+        let missing = (capacity as usize).next_multiple_of(STEP) - self.nodes.len();
+        if self.nodes.capacity() - self.nodes.len() < missing {
+            self.nodes.reserve(missing);
+            sys::prefer_large_pages(self.nodes.spare_capacity_mut());
+        }
+        self.nodes.resize(self.nodes.len() + missing, WheelNode::EMPTY);
     }
 
     fn reserve_near(&mut self, len: u32) {
         let len = len as usize;
         if self.near.len() < len {
-            self.near.resize(len.next_power_of_two(), HeapEntry::EMPTY);
+            self.near.resize(len.next_multiple_of(STEP), HeapEntry::EMPTY);
         }
     }
 }
