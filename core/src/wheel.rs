@@ -176,9 +176,9 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
 
     /// Moves timers from a bucket to where they belong now, some `limit` at most.
     fn refile(&mut self, level: usize, bucket: usize, limit: usize) {
+        let mut heads = core::mem::take(&mut self.heads[level][bucket]);
         let mut moved = 0;
-        while moved < limit && self.occupied[level] & (1 << bucket) != 0 {
-            let heads = self.heads[level][bucket];
+        while moved < limit && heads != [0; LISTS] {
             let (_, nodes) = self.memory.parts();
             let first = heads.map(|head| match head {
                 0 => WheelNode::EMPTY,
@@ -187,13 +187,23 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
             for node in first.iter().filter(|node| node.next != 0) {
                 prefetch(&nodes[node.next as usize - 1]);
             }
-            for (head, node) in heads.into_iter().zip(first) {
-                if head != 0 {
-                    self.unfile(head - 1, node.place);
-                    self.file(head - 1, node.at);
+            for (head, node) in heads.iter_mut().zip(first) {
+                let index = core::mem::replace(head, node.next);
+                if index != 0 {
+                    self.far -= 1;
+                    self.file(index - 1, node.at);
                     moved += 1;
                 }
             }
+        }
+        debug_assert_eq!(self.heads[level][bucket], [0; LISTS], "they belong further down");
+        let (_, nodes) = self.memory.parts();
+        for head in heads.into_iter().filter(|head| *head != 0) {
+            nodes[head as usize - 1].place = FIRST | (level * BUCKETS + bucket) as u32;
+        }
+        self.heads[level][bucket] = heads;
+        if heads == [0; LISTS] {
+            self.occupied[level] &= !(1 << bucket);
         }
     }
 
