@@ -28,6 +28,8 @@ pub mod cases;
 mod handoff;
 #[cfg(feature = "std")]
 mod manual_rig;
+#[cfg(feature = "std")]
+pub mod model;
 mod rig;
 #[cfg(feature = "std")]
 mod std_rigs;
