@@ -5,8 +5,12 @@
 mod bench;
 mod cross;
 mod debian;
+mod fuzz;
+mod mutants;
+mod sanitize;
 mod shell;
 mod test;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;
@@ -29,6 +33,12 @@ enum Command {
     Test(test::Arguments),
     /// Measure against the peers, in one run.
     Bench(bench::Arguments),
+    /// Look for programs that the model's oracle disagrees with, led by coverage.
+    Fuzz(fuzz::Arguments),
+    /// Run the tests under the thread, address and leak sanitizers.
+    Sanitize(sanitize::Arguments),
+    /// Change the core in small ways, and see whether the tests notice.
+    Mutants(mutants::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -47,5 +57,8 @@ fn run(command: &Command) -> Result<()> {
     match command {
         Command::Test(arguments) => test::run(&sh, arguments),
         Command::Bench(arguments) => bench::run(&sh, arguments),
+        Command::Fuzz(arguments) => fuzz::run(&sh, arguments),
+        Command::Sanitize(arguments) => sanitize::run(&sh, arguments),
+        Command::Mutants(arguments) => mutants::run(&sh, arguments),
     }
 }
