@@ -161,4 +161,19 @@ mod tests {
         assert_eq!(before & INDEX, pool.head.load(Relaxed) & INDEX);
         assert_ne!(before, pool.head.load(Relaxed));
     }
+
+    #[test]
+    fn the_heads_count_may_wrap_around() {
+        let slots = [const { Slot::new() }; 3];
+        let pool = Pool::new();
+        pool.head.store(u64::from(u32::MAX - 2) << 32, Relaxed);
+        let mut held: Vec<u32> = core::iter::from_fn(|| pool.take(&slots)).collect();
+        for _ in 0..4 {
+            held.drain(..).for_each(|index| pool.give(&slots, index));
+            held.extend(core::iter::from_fn(|| pool.take(&slots)));
+            held.sort();
+            assert_eq!(held, [0, 1, 2]);
+        }
+        assert!(pool.head.load(Relaxed) >> 32 < 30, "it has wrapped");
+    }
 }

@@ -24,42 +24,46 @@ pub(crate) struct Arguments {
 }
 
 /// The tests with several threads.
-const CONCURRENT: [&str; 4] = ["threads", "threadless", "executors", "rules"];
+const CONCURRENT: [&str; 5] = ["conformance_std", "executors", "rules", "threadless", "threads"];
 
 /// The others. `no_allocation` replaces the allocator, `no_system_call` forbids system calls,
 /// `interrupted` protects memory and handles the faults, and `fork` forks a process with threads.
-const ALONE: [&str; 3] = ["builder", "conformance_core", "programs"];
+const ALONE: [&str; 4] = ["builder", "conformance_core", "edges", "programs"];
 
-/// The sanitizers, and the options that each is given.
-const SANITIZERS: [(&str, &str); 3] = [
-    ("thread", "TSAN_OPTIONS"),
-    ("address", "ASAN_OPTIONS"),
-    ("leak", "LSAN_OPTIONS"),
-];
+/// The sanitizers, and the variable with the options of each.
+const THREAD: (&str, &str) = ("thread", "TSAN_OPTIONS");
+/// Looks for leaks as well, when the program ends.
+const ADDRESS: (&str, &str) = ("address", "ASAN_OPTIONS");
+const LEAK: (&str, &str) = ("leak", "LSAN_OPTIONS");
 
 pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
-    ensure!(cfg!(all(target_os = "linux", target_arch = "x86_64")), "only done on x86-64 Linux");
-    tools::nightly(sh)?;
-    for (sanitizer, options) in SANITIZERS {
-        if arguments.only.as_deref().is_none_or(|only| only == sanitizer) {
-            tests(sh, sanitizer, options, arguments.concurrent)
-                .with_context(|| format!("the {sanitizer} sanitizer has found something"))?;
+    for sanitizer in [THREAD, ADDRESS, LEAK] {
+        if arguments.only.as_deref().is_none_or(|only| only == sanitizer.0) {
+            tests(sh, sanitizer, arguments.concurrent)?;
         }
     }
     Ok(())
 }
 
-fn tests(sh: &Shell, sanitizer: &str, options: &str, concurrent: bool) -> Result<()> {
-    let mut tests = vec!["conformance_std"];
-    tests.extend(CONCURRENT);
-    tests.extend(ALONE.iter().filter(|_| !concurrent));
+/// The short form: the tests with several threads, under two sanitizers that see what all three do.
+pub(crate) fn concurrent(sh: &Shell) -> Result<()> {
+    [THREAD, ADDRESS].into_iter().try_for_each(|sanitizer| tests(sh, sanitizer, true))
+}
+
+fn tests(sh: &Shell, (sanitizer, options): (&str, &str), concurrent: bool) -> Result<()> {
+    ensure!(cfg!(all(target_os = "linux", target_arch = "x86_64")), "only done on x86-64 Linux");
+    tools::nightly(sh)?;
+    let mut tests = CONCURRENT.to_vec();
+    if !concurrent {
+        tests.extend(ALONE);
+    }
     let tests = tests.iter().flat_map(|test| ["--test", test]);
-    let unit_tests = ["-p", "moirai-timer-core", "-p", "moirai-timer-std", "--lib"];
+    let crates = ["-p", "moirai-timer-core", "-p", "moirai-timer-std", "-p", "moirai-timer-tests"];
     let flags = format!("-Zsanitizer={sanitizer} {MIXED}");
-    // A directory for each: one would be built anew with every other's flags.
+    // A directory for each, or each would undo the others' builds.
     let directory = format!("target/sanitize/{sanitizer}");
-    let set: &[_] = &[("RUSTFLAGS", &flags), (options, "halt_on_error=1")];
-    let test = cmd!(sh, "cargo {NIGHTLY} test --target {TARGET} --target-dir {directory}");
-    let test = tools::outside(test).args(unit_tests).args(["-p", "moirai-timer-tests"]).args(tests);
-    shell::run_with(set, test)
+    let set: &[_] = &[("RUSTFLAGS", &*flags), (options, "halt_on_error=1")];
+    let test = cmd!(sh, "cargo {NIGHTLY} test --target {TARGET} --target-dir {directory} --lib");
+    shell::run_with(set, tools::outside(test).args(crates).args(tests))
+        .with_context(|| format!("the {sanitizer} sanitizer has found something"))
 }

@@ -26,10 +26,6 @@ impl<S> Checked<S> {
 }
 
 impl<S: Store> Store for Checked<S> {
-    fn reserve(&mut self, capacity: u32) {
-        self.store.reserve(capacity);
-    }
-
     fn set(&mut self, index: u32, at: Ticks) {
         self.store.set(index, at);
         self.map.insert(index, at);
