@@ -118,5 +118,5 @@ fn the_fuzzers_corpus_passes() {
             count += 1;
         }
     }
-    assert!(count > 100, "{count} programs are not the corpus");
+    assert!(count > 50, "{count} programs are not the corpus");
 }

@@ -25,6 +25,9 @@ pub(crate) struct Arguments {
 /// Longer programs reach no more than this many bytes of short ones do, and take longer.
 const LONGEST: &str = "-max_len=2048";
 
+/// What counts is which code a program reaches, not how often.
+const BY_CODE: &str = "-use_counters=0";
+
 const KEPT: &str = "fuzz/corpus/programs";
 const FOUND: &str = "target/fuzz/corpus";
 
@@ -48,7 +51,8 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
         let (kept, all) = (sh.current_dir().join(KEPT), sh.create_temp_dir()?);
         let merged = all.path().join("merged");
         sh.create_dir(&merged)?;
-        let merge = fuzz("run").arg(&merged).args([KEPT, FOUND, "--", "-merge=1", LONGEST]);
+        let how = ["--", "-merge=1", BY_CODE, LONGEST];
+        let merge = fuzz("run").arg(&merged).args([KEPT, FOUND]).args(how);
         shell::run_with(set, merge)?;
         sh.remove_path(&kept)?;
         sh.create_dir(&kept)?;
