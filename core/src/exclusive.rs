@@ -117,4 +117,15 @@ mod tests {
         assert_eq!(*section, 7);
         assert!(!section.leave());
     }
+
+    #[test]
+    fn whoever_panics_inside_has_left() {
+        let exclusive = Exclusive::new(0);
+        let panics = std::panic::AssertUnwindSafe(|| {
+            let _section = exclusive.try_enter();
+            std::panic::resume_unwind(std::boxed::Box::new(()));
+        });
+        assert!(std::panic::catch_unwind(panics).is_err());
+        assert!(exclusive.try_enter().is_some());
+    }
 }

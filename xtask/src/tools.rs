@@ -5,6 +5,7 @@
 use anyhow::{Context, Result, bail};
 use xshell::{Cmd, Shell, cmd};
 
+use crate::debian::OF_RUSTUP;
 use crate::{shell, workspace};
 
 /// What the nightly compiler is called, and the only platform that sanitizers are used on here.
@@ -51,5 +52,5 @@ fn rustc_works(sh: &Shell) -> bool {
 
 /// The command, without what the cargo that runs this program has set to keep its toolchain.
 pub(crate) fn outside(command: Cmd<'_>) -> Cmd<'_> {
-    ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"].into_iter().fold(command, Cmd::env_remove)
+    OF_RUSTUP.into_iter().fold(command, Cmd::env_remove)
 }
