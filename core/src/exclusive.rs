@@ -3,10 +3,9 @@
 //! Whoever finds the section taken leaves a mark and goes. The one inside finds the mark when it
 //! leaves, and sees to it that somebody comes back.
 
-use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 
-use crate::sync::{AtomicU8, Ordering::*};
+use crate::sync::{AtomicU8, Ordering::*, UnsafeCell};
 
 const FREE: u8 = 0;
 const TAKEN: u8 = 1;
@@ -86,14 +85,14 @@ impl<T> Deref for Section<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
         // SAFETY: by the Section Invariant nobody else is inside.
-        unsafe { &*self.of.data.get() }
+        self.of.data.with(|data| unsafe { &*data })
     }
 }
 
 impl<T> DerefMut for Section<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: by the Section Invariant nobody else is inside.
-        unsafe { &mut *self.of.data.get() }
+        self.of.data.with_mut(|data| unsafe { &mut *data })
     }
 }
 
