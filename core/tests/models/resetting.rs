@@ -1,0 +1,87 @@
+//! Rule 5: a later deadline is one change of the word, an earlier one a command; neither is lost.
+
+use loom::thread;
+
+use crate::world::{Sleep, Task, World};
+use moirai_timer_core::Ticks;
+
+/// Resets `sleep` in another thread while the driver turns; then everything has to come in time.
+fn reset_while_the_driver_turns(world: &World<1>, task: &Task, mut sleep: Sleep<1>, to: u64) {
+    let holder = thread::spawn(move || {
+        sleep.reset(Ticks::new(to));
+        sleep
+    });
+    world.on_alarm();
+    let mut sleep = holder.join().unwrap();
+    // If it fired just before, its task has to poll it again, as the documentation says.
+    let waiting = task.polls_again_if_woken(&mut sleep).is_pending();
+    world.settle(waiting.then_some((task, &mut sleep)).into_iter().collect());
+    drop(sleep);
+    assert_eq!(task.wakers(), 0);
+    world.assert_free();
+}
+
+fn armed(world: &World<1>, at: u64) -> (Task, Sleep<1>) {
+    let (task, mut sleep) = (Task::new(), world.sleep(at));
+    assert!(task.polls(&mut sleep).is_pending());
+    (task, sleep)
+}
+
+/// Goes red when an earlier deadline is not pushed.
+#[test]
+fn earlier_against_turn() {
+    loom::model(|| {
+        let world = World::new();
+        let (task, sleep) = armed(&world, 20);
+        world.settle_now();
+        reset_while_the_driver_turns(&world, &task, sleep, 10);
+    });
+}
+
+/// The slot is queued already, so there is nothing to push: the change of the word has to be seen,
+/// or to see that the turner was there.
+///
+/// Goes red when `accept` clears the flag and reads the deadline in two steps.
+#[test]
+fn earlier_while_queued_against_turn() {
+    loom::model(|| {
+        let world = World::new();
+        let (task, sleep) = armed(&world, 20);
+        world.acknowledge();
+        reset_while_the_driver_turns(&world, &task, sleep, 10);
+    });
+}
+
+#[test]
+fn earlier_against_fire() {
+    loom::model(|| {
+        let world = World::new();
+        let (task, sleep) = armed(&world, 20);
+        world.settle_now();
+        world.set_clock(20);
+        reset_while_the_driver_turns(&world, &task, sleep, 15);
+    });
+}
+
+/// Goes red when `expire` fires what is not due any more; when it answers a later deadline with
+/// nothing.
+#[test]
+fn later_against_fire() {
+    loom::model(|| {
+        let world = World::new();
+        let (task, sleep) = armed(&world, 10);
+        world.settle_now();
+        world.set_clock(10);
+        reset_while_the_driver_turns(&world, &task, sleep, 30);
+    });
+}
+
+#[test]
+fn later_while_queued_against_turn() {
+    loom::model(|| {
+        let world = World::new();
+        let (task, sleep) = armed(&world, 10);
+        world.acknowledge();
+        reset_while_the_driver_turns(&world, &task, sleep, 30);
+    });
+}
