@@ -2,22 +2,41 @@
 
 use loom::thread;
 
-use crate::world::{Task, World};
+use crate::world::{Sleep, Task, World};
+
+/// A sleep that is due, so that the driver's turn raises the alarm from its deadline, 5. A producer
+/// with a later one that reads the alarm before that is content.
+fn due_at_5<const N: usize>(world: &World<N>) -> Sleep<N> {
+    let mut sleep = world.sleep(5);
+    assert!(Task::new().polls(&mut sleep).is_pending());
+    world.settle_now();
+    world.set_clock(5);
+    sleep
+}
+
+/// Registers a sleep in another thread.
+fn register<const N: usize>(
+    world: &World<N>,
+    task: &Task,
+    until: u64,
+) -> thread::JoinHandle<Sleep<N>> {
+    let (task, mut sleep) = (task.clone(), world.sleep(until));
+    thread::spawn(move || {
+        assert!(task.polls(&mut sleep).is_pending());
+        sleep
+    })
+}
 
 /// Goes red when the turner's second look at the queue is left out; when the alarm is published, or
-/// read, or the queue pushed or looked at, with less than sequential consistency.
+/// read, or the queue pushed or looked at, with less than sequential consistency; when the producer
+/// reads the alarm first.
 #[test]
 fn register_against_turn() {
     loom::model(|| {
-        let world = World::<1>::new();
-        let (task, mut sleep) = (Task::new(), world.sleep(10));
-        let producer = thread::spawn({
-            let task = task.clone();
-            move || {
-                assert!(task.polls(&mut sleep).is_pending());
-                sleep
-            }
-        });
+        let world = World::<2>::new();
+        let _due = due_at_5(&world);
+        let task = Task::new();
+        let producer = register(&world, &task, 10);
         world.on_alarm();
         let mut sleep = producer.join().unwrap();
         world.settle(vec![(&task, &mut sleep)]);
@@ -30,18 +49,12 @@ fn register_against_turn() {
 #[test]
 fn an_earlier_deadline_while_the_driver_goes_to_sleep() {
     loom::model(|| {
-        let world = World::<2>::new();
+        let world = World::<3>::new();
         let (late, early) = (Task::new(), Task::new());
         let mut far = world.sleep(20);
         assert!(late.polls(&mut far).is_pending());
-        world.acknowledge();
-        let producer = thread::spawn({
-            let (early, mut near) = (early.clone(), world.sleep(10));
-            move || {
-                assert!(early.polls(&mut near).is_pending());
-                near
-            }
-        });
+        let _due = due_at_5(&world);
+        let producer = register(&world, &early, 10);
         world.on_alarm();
         let mut near = producer.join().unwrap();
         world.settle(vec![(&early, &mut near), (&late, &mut far)]);
@@ -52,15 +65,10 @@ fn an_earlier_deadline_while_the_driver_goes_to_sleep() {
 #[test]
 fn two_producers_and_the_driver() {
     loom::model(|| {
-        let world = World::<2>::new();
+        let world = World::<3>::new();
+        let _due = due_at_5(&world);
         let tasks = [Task::new(), Task::new()];
-        let producers = [10, 11].map(|deadline| {
-            let (task, mut sleep) = (tasks[deadline as usize % 2].clone(), world.sleep(deadline));
-            thread::spawn(move || {
-                assert!(task.polls(&mut sleep).is_pending());
-                sleep
-            })
-        });
+        let producers = [0, 1].map(|n| register(&world, &tasks[n], 10 + n as u64));
         world.on_alarm();
         let mut sleeps = producers.map(|producer| producer.join().unwrap());
         world.settle(tasks.iter().zip(&mut sleeps).collect());
@@ -75,14 +83,8 @@ fn two_producers_and_the_driver() {
 fn a_guest_turns_between_the_producer_and_the_driver() {
     loom::model(|| {
         let world = World::<1>::new();
-        let (task, mut sleep) = (Task::new(), world.sleep(10));
-        let producer = thread::spawn({
-            let task = task.clone();
-            move || {
-                assert!(task.polls(&mut sleep).is_pending());
-                sleep
-            }
-        });
+        let task = Task::new();
+        let producer = register(&world, &task, 10);
         let guest = thread::spawn({
             let world = world.clone();
             move || {
