@@ -1,0 +1,105 @@
+//! Random schedules of the driver's threads, on a clock that is not real; by shuttle. Run by
+//! `cargo xtask model`.
+//!
+//! Each program below runs under thousands of schedules: which thread goes on is drawn at every access
+//! to what threads share (see `sys::shuttle`). A schedule that fails is printed, and
+//! `shuttle::replay` repeats it. Half of them each:
+//!
+//! * *Time runs.* The clock may advance at any moment to the next time that a thread is parked for.
+//!   So everything may be late, and fires while anything else happens.
+//! * *Time stands* as long as any thread can go on. So nothing may be late at all: a sleep that
+//!   is woken later than its deadline has been forgotten by somebody.
+//!
+//! Either way nothing may be early, no thread may wait for ever, and the timer's thread has to end
+//! after the last handle is gone.
+
+mod pool;
+mod programs;
+
+use shuttle::scheduler::{
+    PctScheduler, RandomScheduler, Schedule, Scheduler, Task as Thread, TaskId,
+};
+use shuttle::{Config, MaxSteps, Runner};
+
+use crate::sys::sync::Arc;
+use crate::sys::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use crate::sys;
+
+/// How many schedules there are in all; the environment variable `SCHEDULES` if it is set.
+const SCHEDULES: usize = 100_000;
+
+/// The clockmaker is the first thread that each program starts.
+const CLOCKMAKER: usize = 1;
+
+/// When time passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Time {
+    Runs,
+    Stands,
+}
+
+/// Another scheduler, which the clockmaker escapes when time stands.
+struct Timed<S> {
+    of: S,
+    time: Time,
+}
+
+impl<S: Scheduler> Scheduler for Timed<S> {
+    fn new_execution(&mut self) -> Option<Schedule> {
+        self.of.new_execution()
+    }
+
+    fn next_task(
+        &mut self,
+        runnable: &[&Thread],
+        current: Option<TaskId>,
+        is_yielding: bool,
+    ) -> Option<TaskId> {
+        let others = runnable.iter().filter(|thread| usize::from(thread.id()) != CLOCKMAKER);
+        let others: Vec<_> = others.copied().collect();
+        if self.time == Time::Stands && !others.is_empty() {
+            return self.of.next_task(&others, current, is_yielding);
+        }
+        self.of.next_task(runnable, current, is_yielding)
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.of.next_u64()
+    }
+}
+
+/// Runs `program` under its share of all schedules.
+fn explore(program: fn(Time)) {
+    let all = std::env::var("SCHEDULES").map_or(SCHEDULES, |all| all.parse().unwrap());
+    let each = all.div_ceil(programs::COUNT * 4);
+    for time in [Time::Runs, Time::Stands] {
+        run(RandomScheduler::new(each), time, program);
+        // Few preemptions, at points that are drawn: finds what needs one thread to be held up long.
+        run(PctScheduler::new(3, each), time, program);
+    }
+}
+
+fn run(of: impl Scheduler + 'static, time: Time, program: fn(Time)) {
+    let mut config = Config::new();
+    config.stack_size = 1 << 16;
+    config.max_steps = MaxSteps::FailAfter(100_000);
+    config.silence_warnings = true;
+    Runner::new(Timed { of, time }, config).run(move || {
+        let over = Arc::new(AtomicBool::new(false));
+        let clockmaker = shuttle::thread::spawn({
+            let over = over.clone();
+            move || {
+                while !over.load(SeqCst) {
+                    sys::pass_time();
+                    shuttle::thread::yield_now();
+                }
+            }
+        });
+        program(time);
+        // No clock helps those who are left.
+        over.store(true, SeqCst);
+        clockmaker.thread().unpark();
+        clockmaker.join().unwrap();
+        sys::join_all();
+    });
+}
