@@ -38,10 +38,12 @@ enum Time {
     Stands,
 }
 
-/// Another scheduler, which the clockmaker escapes when time stands.
+/// Another scheduler, which does not see the clockmaker while time stands and others can go on.
 struct Timed<S> {
     of: S,
     time: Time,
+    /// Whether `park` may return for no reason.
+    spurious: bool,
 }
 
 impl<S: Scheduler> Scheduler for Timed<S> {
@@ -55,12 +57,12 @@ impl<S: Scheduler> Scheduler for Timed<S> {
         current: Option<TaskId>,
         is_yielding: bool,
     ) -> Option<TaskId> {
-        let others = runnable.iter().filter(|thread| usize::from(thread.id()) != CLOCKMAKER);
-        let others: Vec<_> = others.copied().collect();
-        if self.time == Time::Stands && !others.is_empty() {
-            return self.of.next_task(&others, current, is_yielding);
+        let mut threads = runnable.to_vec();
+        threads.retain(|thread| self.spurious || !thread.can_spuriously_wakeup());
+        if self.time == Time::Stands && threads.len() > 1 {
+            threads.retain(|thread| usize::from(thread.id()) != CLOCKMAKER);
         }
-        self.of.next_task(runnable, current, is_yielding)
+        self.of.next_task(&threads, current, is_yielding)
     }
 
     fn next_u64(&mut self) -> u64 {
@@ -73,18 +75,21 @@ fn explore(program: fn(Time)) {
     let all = std::env::var("SCHEDULES").map_or(SCHEDULES, |all| all.parse().unwrap());
     let each = all.div_ceil(programs::COUNT * 4);
     for time in [Time::Runs, Time::Stands] {
-        run(RandomScheduler::new(each), time, program);
+        // Time that stands would stand for ever, if threads that wait could always go on.
+        let spurious = time == Time::Runs;
+        run(Timed { of: RandomScheduler::new(each), time, spurious }, program);
         // Few preemptions, at points that are drawn: finds what needs one thread to be held up long.
-        run(PctScheduler::new(3, each), time, program);
+        run(Timed { of: PctScheduler::new(3, each), time, spurious: false }, program);
     }
 }
 
-fn run(of: impl Scheduler + 'static, time: Time, program: fn(Time)) {
+fn run(scheduler: Timed<impl Scheduler + 'static>, program: fn(Time)) {
+    let time = scheduler.time;
     let mut config = Config::new();
     config.stack_size = 1 << 16;
     config.max_steps = MaxSteps::FailAfter(100_000);
     config.silence_warnings = true;
-    Runner::new(Timed { of, time }, config).run(move || {
+    Runner::new(scheduler, config).run(move || {
         let over = Arc::new(AtomicBool::new(false));
         let clockmaker = shuttle::thread::spawn({
             let over = over.clone();

@@ -48,7 +48,7 @@ pub(crate) fn coarse_nanos() -> u64 {
 
 /// Who spins sees time pass.
 pub(crate) fn spin_loop() {
-    SYSTEM.now.fetch_add(1_000, SeqCst);
+    SYSTEM.now.fetch_add(10_000, SeqCst);
     thread::yield_now();
 }
 
