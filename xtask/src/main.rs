@@ -5,6 +5,7 @@
 mod bench;
 mod cross;
 mod debian;
+mod model;
 mod shell;
 mod test;
 mod workspace;
@@ -29,6 +30,8 @@ enum Command {
     Test(test::Arguments),
     /// Measure against the peers, in one run.
     Bench(bench::Arguments),
+    /// Check every interleaving of the engine's races, and random schedules of the std driver.
+    Model(model::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -47,5 +50,6 @@ fn run(command: &Command) -> Result<()> {
     match command {
         Command::Test(arguments) => test::run(&sh, arguments),
         Command::Bench(arguments) => bench::run(&sh, arguments),
+        Command::Model(arguments) => model::run(&sh, arguments),
     }
 }

@@ -21,9 +21,9 @@ use shuttle::scheduler::{
 };
 use shuttle::{Config, MaxSteps, Runner};
 
+use crate::sys;
 use crate::sys::sync::Arc;
 use crate::sys::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use crate::sys;
 
 /// How many schedules there are in all; the environment variable `SCHEDULES` if it is set.
 const SCHEDULES: usize = 100_000;

@@ -87,9 +87,11 @@ pub(super) fn run(threads: usize, futures: Vec<Boxed>) {
     {
         let mut ready = pool.ready.lock().unwrap();
         ready.left = futures.len();
-        ready.tasks.extend(futures.into_iter().map(|future| {
-            Arc::new(Task { future: Mutex::new(Some(future)), pool: pool.clone() })
-        }));
+        ready.tasks.extend(
+            futures.into_iter().map(|future| {
+                Arc::new(Task { future: Mutex::new(Some(future)), pool: pool.clone() })
+            }),
+        );
     }
     let others: Vec<_> = (1..threads)
         .map(|_| {
