@@ -16,14 +16,15 @@
 mod pool;
 mod programs;
 
+use moirai_timer_core::Ticks;
 use shuttle::scheduler::{
     PctScheduler, RandomScheduler, Schedule, Scheduler, Task as Thread, TaskId,
 };
 use shuttle::{Config, MaxSteps, Runner};
 
-use crate::sys;
 use crate::sys::sync::Arc;
 use crate::sys::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use crate::{clock, sys};
 
 /// How many schedules there are in all; the environment variable `SCHEDULES` if it is set.
 const SCHEDULES: usize = 100_000;
@@ -90,6 +91,8 @@ fn run(scheduler: Timed<impl Scheduler + 'static>, program: fn(Time)) {
     config.max_steps = MaxSteps::FailAfter(100_000);
     config.silence_warnings = true;
     Runner::new(scheduler, config).run(move || {
+        // Found once for all schedules, which must not switch threads meanwhile.
+        let _ = clock::instant_at(Ticks::ZERO);
         let over = Arc::new(AtomicBool::new(false));
         let clockmaker = shuttle::thread::spawn({
             let over = over.clone();
