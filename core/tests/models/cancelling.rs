@@ -3,6 +3,7 @@
 use loom::thread;
 
 use crate::world::{Task, World};
+use moirai_timer_core::Ticks;
 
 /// Registered, and dropped before a turn has seen it, or while one does.
 ///
@@ -25,8 +26,7 @@ fn cancel_against_turn() {
 
 /// Dropped while it fires: the waker has one owner, and the slot returns once.
 ///
-/// Goes red when `expire` copies the waker out before it owns the cell, or frees the slot whenever
-/// it was released meanwhile.
+/// Goes red when `expire` does not give back a slot that was released while it fired.
 #[test]
 fn cancel_against_fire() {
     loom::model(|| {
@@ -98,35 +98,58 @@ fn revival_against_turn() {
 }
 
 /// Between the release that says *queued* and the push that makes it true, a slot must not be
-/// revived: a turn in between does not find it.
+/// revived: a turn in between would not find it. Its hint is an old one, which two threads have read.
 ///
 /// Goes red when `release` marks a slot that is to be linked as one that is.
 #[test]
 fn revival_against_the_push_of_its_cancellation() {
     loom::model(|| {
-        let world = World::<2>::new();
+        let world = World::<3>::new();
         let (gone, task) = (Task::new(), Task::new());
-        // The hint at a slot that could be revived is left by one that was cancelled in time.
-        let mut sleep = world.sleep(10);
+        let mut sleep = world.sleep(30);
         assert!(gone.polls(&mut sleep).is_pending());
         drop(sleep);
-        world.settle_now();
-        world.acknowledge();
-        let mut sleep = world.sleep(10);
-        assert!(gone.polls(&mut sleep).is_pending());
-        world.settle_now();
-        let holder = thread::spawn(move || drop(sleep));
-        let reviver = thread::spawn({
-            let (task, mut sleep) = (task.clone(), world.sleep(5));
+        let first = thread::spawn({
+            let (world, gone, mut sleep) = (world.clone(), gone.clone(), world.sleep(20));
             move || {
-                assert!(task.polls(&mut sleep).is_pending());
-                sleep
+                assert!(gone.polls(&mut sleep).is_pending());
+                world.timer().turn();
+                drop(sleep);
             }
+        });
+        let mut sleep = world.sleep(10);
+        assert!(task.polls(&mut sleep).is_pending());
+        world.acknowledge();
+        world.on_alarm();
+        first.join().unwrap();
+        world.settle(vec![(&task, &mut sleep)]);
+        assert_eq!((gone.wakes(), gone.wakers()), (0, 0));
+    });
+}
+
+/// Brought forward, which queues it, and dropped, while its old deadline makes it fire: it is freed
+/// once, by its command, and counted once.
+///
+/// Goes red when `expire` frees the slot whenever it was released meanwhile; when `release` counts a
+/// sleep that has fired.
+#[test]
+fn cancel_while_queued_against_fire() {
+    loom::model(|| {
+        let world = World::<1>::new();
+        let (task, mut sleep) = (Task::new(), world.sleep(20));
+        assert!(task.polls(&mut sleep).is_pending());
+        world.settle_now();
+        world.set_clock(20);
+        let holder = thread::spawn(move || {
+            sleep.reset(Ticks::new(15));
+            drop(sleep);
         });
         world.on_alarm();
         holder.join().unwrap();
-        let mut sleep = reviver.join().unwrap();
-        world.settle(vec![(&task, &mut sleep)]);
-        assert_eq!((gone.wakes(), gone.wakers()), (0, 0));
+        assert_eq!(task.wakers(), 0);
+        world.settle(vec![]);
+        let metrics = world.timer().metrics().unwrap();
+        assert_eq!(metrics.fired + metrics.cancelled, 1, "{metrics:?}");
+        world.assert_free();
     });
 }

@@ -52,6 +52,48 @@ fn earlier_while_queued_against_turn() {
     });
 }
 
+/// The same while the driver raises the alarm, which the holder may read before or after.
+///
+/// Goes red when the holder does not read it because there was nothing to push.
+#[test]
+fn earlier_while_queued_against_a_rising_alarm() {
+    loom::model(|| {
+        let world = World::<3>::new();
+        let (first, second, task) = (Task::new(), Task::new(), Task::new());
+        let (mut due, mut middle, mut sleep) = (world.sleep(5), world.sleep(15), world.sleep(20));
+        assert!(first.polls(&mut due).is_pending());
+        assert!(second.polls(&mut middle).is_pending());
+        world.settle_now();
+        assert!(task.polls(&mut sleep).is_pending());
+        world.set_clock(5);
+        let holder = thread::spawn(move || {
+            sleep.reset(Ticks::new(10));
+            sleep
+        });
+        world.on_alarm();
+        let mut sleep = holder.join().unwrap();
+        world.settle(vec![(&task, &mut sleep), (&second, &mut middle)]);
+        assert_eq!(first.wakes(), 1);
+    });
+}
+
+/// The driver does not turn at all: nobody but the holder can tell that 15 is too late.
+///
+/// Goes red as the one above.
+#[test]
+fn earlier_while_queued_and_no_turn() {
+    loom::model(|| {
+        let world = World::<2>::new();
+        let (second, task) = (Task::new(), Task::new());
+        let (mut middle, mut sleep) = (world.sleep(15), world.sleep(20));
+        assert!(second.polls(&mut middle).is_pending());
+        world.settle_now();
+        assert!(task.polls(&mut sleep).is_pending());
+        sleep.reset(Ticks::new(10));
+        world.settle(vec![(&task, &mut sleep), (&second, &mut middle)]);
+    });
+}
+
 #[test]
 fn earlier_against_fire() {
     loom::model(|| {

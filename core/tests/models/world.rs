@@ -11,13 +11,14 @@ use moirai_timer_core::{Armed, Claim, Driver, Handle, RegisterError, Ticks, Time
 
 const NEVER: u64 = Ticks::NEVER.get();
 
-/// A clock that is set between concurrent calls, not meanwhile.
+/// A clock that is set by hand.
 ///
-/// Its fields are the real atomics, which loom does not see: `pended` is only raised while several
-/// threads run, the alarm belongs to the one that drives, and both are read after they are joined.
+/// `pended` and the alarm are real atomics, which loom does not see, so that it has less to explore:
+/// the one is only raised while several threads run, unless one drives; the other belongs to the one
+/// that drives; and both are read after the threads are joined.
 #[derive(Debug)]
 pub(crate) struct Platform {
-    now: AtomicU64,
+    now: loom::sync::atomic::AtomicU64,
     alarm: AtomicU64,
     pended: AtomicBool,
 }
@@ -55,13 +56,15 @@ impl<const N: usize> World<N> {
     /// Its clock stands at 0. To be called before threads are started.
     pub(crate) fn new() -> Self {
         let platform = Platform {
-            now: AtomicU64::new(0),
+            now: loom::sync::atomic::AtomicU64::new(0),
             alarm: AtomicU64::new(NEVER),
             pended: AtomicBool::new(false),
         };
         let timer = Timer::new(platform);
         // Loom is to know of every atomic before the threads start.
         let _ = format!("{timer:?}");
+        // So that it is seen in order, as the core's are; see its `sync::modelled`.
+        timer.driver().now.store(0, SeqCst);
         World(Arc::new(timer))
     }
 
