@@ -47,11 +47,10 @@
 //! Where a side is alone (an idle slot that is not queued, a released one that was unlinked) it
 //! just stores.
 
-use core::cell::UnsafeCell;
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::task::Waker;
 
-use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering::*};
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering::*, UnsafeCell};
 
 use crate::Ticks;
 
@@ -192,7 +191,7 @@ impl Slot {
             return Err(waker);
         }
         // SAFETY: Cell Owner Invariant: the phase is IDLE, which only the holder leaves.
-        unsafe { (*self.waker.get()).write(waker) };
+        self.waker.with_mut(|cell| unsafe { (*cell).write(waker) });
         let armed = word(at, ARMED | QUEUED);
         if now & QUEUED == 0 {
             // The turner does not know of it. The push publishes this, and the waker.
@@ -223,7 +222,7 @@ impl Slot {
         // SAFETY: the cell has been written since the slot was last idle, and only the holder,
         // which is the caller, writes it. The turner may copy the bits out at the same time, and
         // consume them; `will_wake` compares the bits alone.
-        if unsafe { (*self.waker.get()).assume_init_ref() }.will_wake(waker) {
+        if self.waker.with(|cell| unsafe { (*cell).assume_init_ref() }.will_wake(waker)) {
             return Attended::Yes;
         }
         // Cloning runs code of the task's: it may panic, and must not find the slot half-way.
@@ -232,13 +231,13 @@ impl Slot {
             return if phase == IDLE { Attended::Idle } else { Attended::Firing };
         }
         // SAFETY: Cell Owner Invariant: REPLACING is the holder's, and the cell has a waker.
-        let stale = unsafe { (*self.waker.get()).as_mut_ptr().replace(fresh) };
+        let stale = self.waker.with_mut(|cell| unsafe { (*cell).as_mut_ptr().replace(fresh) });
         let attended = match self.change_phase(REPLACING, ARMED) {
             Ok(()) => Attended::Yes,
             Err(_) => {
                 // It fired meanwhile, and the turner left the waker to us.
                 // SAFETY: Cell Owner Invariant: REPLACING and the IDLE that follows it are ours.
-                drop(unsafe { (*self.waker.get()).assume_init_read() });
+                drop(self.waker.with(|cell| unsafe { (*cell).assume_init_read() }));
                 Attended::Idle
             }
         };
@@ -283,7 +282,8 @@ impl Slot {
         while now & PHASE == ARMED {
             // SAFETY: in ARMED the cell has a waker, and as its holder we keep anybody else from
             // writing there. The copy is ours once the word has left ARMED, and no waker before.
-            let waker = ManuallyDrop::new(unsafe { (*self.waker.get()).assume_init_read() });
+            let waker = self.waker.with(|cell| unsafe { (*cell).assume_init_read() });
+            let waker = ManuallyDrop::new(waker);
             let linked = now & QUEUED != 0;
             let phase = match ended {
                 Ended::Cancelled if !linked => CANCELLED_UNLINKED,
@@ -381,7 +381,7 @@ impl Slot {
             }
         };
         // SAFETY: Cell Owner Invariant: FIRING is the turner's, and the cell had a waker in ARMED.
-        let waker = unsafe { (*self.waker.get()).assume_init_read() };
+        let waker = self.waker.with(|cell| unsafe { (*cell).assume_init_read() });
         let free = match self.change_phase(FIRING, IDLE) {
             Ok(()) => false,
             // Released while we had the cell: if it is queued too, its command frees it.

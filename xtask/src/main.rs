@@ -6,6 +6,7 @@ mod bench;
 mod cross;
 mod debian;
 mod fuzz;
+mod model;
 mod mutants;
 mod sanitize;
 mod shell;
@@ -39,6 +40,8 @@ enum Command {
     Sanitize(sanitize::Arguments),
     /// Change the core in small ways, and see whether the tests notice.
     Mutants(mutants::Arguments),
+    /// Check every interleaving of the engine's races, and random schedules of the std driver.
+    Model(model::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -60,5 +63,6 @@ fn run(command: &Command) -> Result<()> {
         Command::Fuzz(arguments) => fuzz::run(&sh, arguments),
         Command::Sanitize(arguments) => sanitize::run(&sh, arguments),
         Command::Mutants(arguments) => mutants::run(&sh, arguments),
+        Command::Model(arguments) => model::run(&sh, arguments),
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
-use crate::{cross, sanitize, shell, workspace};
+use crate::{cross, model, sanitize, shell, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -21,10 +21,11 @@ pub(crate) struct Arguments {
 /// What a step runs; it is given the crates that are published.
 type Step = fn(&Shell, &[Package]) -> Result<()>;
 
-const STEPS: [(&str, Step); 8] = [
+const STEPS: &[(&str, Step)] = &[
     ("fmt", fmt),
     ("clippy", clippy),
     ("test", test),
+    ("model", |sh, _| model::short(sh)),
     ("doc", doc),
     ("package", package),
     ("smoke", smoke),
@@ -41,7 +42,7 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     let published = workspace::published(sh)?;
     let start = Instant::now();
     let mut summary = Vec::new();
-    for (name, step) in STEPS {
+    for &(name, step) in STEPS {
         eprintln!("\n== {name}");
         if arguments.host_only && name == CROSS_BUILDS {
             eprintln!("left out, for --host-only");

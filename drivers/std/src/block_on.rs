@@ -2,12 +2,12 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 
 use crate::parker::Sleeper;
+use crate::sys::sync::Arc;
+use crate::sys::sync::atomic::{AtomicBool, Ordering::*};
+use crate::sys::thread::{self, Thread};
 
 struct Signal {
     woken: AtomicBool,

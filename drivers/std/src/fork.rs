@@ -19,7 +19,7 @@ static TIMERS: Mutex<Vec<Weak<Core>>> = Mutex::new(Vec::new());
 /// A timer that nobody can turn or begin to drive. Its fields are dropped in this order.
 struct Frozen {
     /// Borrows from `core`.
-    seat: MutexGuard<'static, Seat>,
+    seat: sys::sync::MutexGuard<'static, Seat>,
     core: Arc<Core>,
 }
 
@@ -58,7 +58,7 @@ impl Frozen {
     fn new(core: Arc<Core>) -> Self {
         let seat = core.seat();
         // SAFETY: the mutex does not move while `core` is held, and the guard is dropped first.
-        let seat: MutexGuard<'static, Seat> = unsafe { std::mem::transmute(seat) };
+        let seat: sys::sync::MutexGuard<'static, Seat> = unsafe { std::mem::transmute(seat) };
         core.freeze();
         Frozen { seat, core }
     }

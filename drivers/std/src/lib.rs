@@ -35,6 +35,8 @@ mod memory;
 mod metrics;
 mod parker;
 mod precision;
+#[cfg(all(test, shuttle))]
+mod schedules;
 mod sys;
 mod timer;
 

@@ -3,12 +3,12 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
 use std::{ptr, slice};
 
 use moirai_timer_core::{HeapEntry, Slot, Slots, WheelMemory, WheelNode, WheelStore};
 
 use crate::sys;
+use crate::sys::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
 
 /// Slots in the first segment. Small enough to stay in the first-level cache while they circulate.
 const FIRST: u32 = 256;

@@ -1,15 +1,15 @@
 //! What the timer's driver sleeps on, and what wakes it early.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::task::{Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 use moirai_timer_core::Ticks;
 
-use crate::{Builder, Precision, clock};
+use crate::sys::sync::Arc;
+use crate::sys::sync::atomic::{AtomicBool, Ordering::*};
+use crate::sys::thread::{self, Thread};
+use crate::{Builder, Precision, clock, sys};
 
 /// The nudge of one timer. Whoever drives it registers a waker here, looks whether a turn is
 /// wanted, turns, and sleeps.
@@ -128,7 +128,7 @@ impl Sleeper {
             }
             if left <= brief {
                 spinning.get_or_insert(now);
-                std::hint::spin_loop();
+                sys::spin_loop();
                 now = clock::now();
                 continue;
             }

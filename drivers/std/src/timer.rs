@@ -1,12 +1,8 @@
 //! The timer that programs hold: shards, a driver for them, and the handle.
 
-use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
-use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use moirai_timer_core::{Armed, Claim, Driver, Engine, Handle, RegisterError, Slots, Ticks};
@@ -15,6 +11,10 @@ use crate::builder::{Builder, Drive};
 use crate::lateness::Recorder;
 use crate::memory::{Growing, Segments, Wheel};
 use crate::parker::{Parker, Sleeper, Unpark};
+use crate::sys::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
+use crate::sys::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use crate::sys::thread::{self, Thread};
+use crate::sys::thread_number;
 use crate::{Interval, Metrics, Sleep, Timeout, clock, fork};
 
 /// The engine of one shard.
@@ -107,18 +107,6 @@ static GLOBAL: OnceLock<Arc<Core>> = OnceLock::new();
 
 fn global() -> &'static Arc<Core> {
     GLOBAL.get_or_init(|| Core::new(Builder::default()))
-}
-
-/// This thread's number, which picks its shard.
-fn thread_number() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(1);
-    thread_local!(static NUMBER: Cell<usize> = const { Cell::new(0) });
-    NUMBER.with(|number| {
-        if number.get() == 0 {
-            number.set(NEXT.fetch_add(1, Relaxed));
-        }
-        number.get()
-    })
 }
 
 impl Core {
