@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
+use crate::fork;
 use crate::parker::Sleeper;
 
 struct Signal {
@@ -38,8 +39,13 @@ pub(crate) fn block_on<F: Future>(
     let mut sleeper = None;
     let mut future = pin!(future);
     loop {
+        let generation = fork::generation();
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;
+        }
+        // This is a child, forked within the poll: what waits has to be polled again.
+        if fork::generation() != generation {
+            continue;
         }
         wait(&|| signal.woken.load(SeqCst), &waker, &mut sleeper);
         signal.woken.store(false, SeqCst);
