@@ -218,17 +218,17 @@ pub(crate) fn burner(round: &Round) {
 pub(crate) fn forks(round: &Round, seed: u64) {
     let mut random = Rng::with_seed(seed);
     while !round.is_over() {
-        thread::park_timeout(Duration::from_secs(1));
+        thread::park_timeout(Duration::from_millis(random.u64(0..500)));
         let all = round.subjects.all();
         let mut before: Vec<_> =
             all.iter().map(|subject| subject.timer.sleep(brief(&mut random))).collect();
         for sleep in &mut before {
             let _ = poll(sleep, Waker::noop());
         }
-        let fine = in_a_child(|| {
-            all.iter().zip(before.drain(..)).all(|(subject, before)| {
+        let lost = in_a_child(|| {
+            all.iter().zip(before.drain(..)).position(|(subject, before)| {
                 let mine = subject.timer.sleep(brief(&mut random));
-                [before, mine].into_iter().all(|mut sleep| {
+                ![before, mine].into_iter().all(|mut sleep| {
                     if subject.threaded {
                         return wait_for(sleep);
                     }
@@ -237,15 +237,23 @@ pub(crate) fn forks(round: &Round, seed: u64) {
                 })
             })
         });
-        if !fine {
-            fail("a sleep was lost, or early, in a forked child");
+        match lost {
+            Ok(None) => {}
+            Ok(Some(lost)) => fail(format_args!(
+                "a sleep of {:?} was lost, or early, in a forked child",
+                all[lost].name
+            )),
+            Err(status) => fail(format_args!("a forked child ended with status {status:#x}")),
         }
         FORKS.fetch_add(1, SeqCst);
     }
 }
 
-/// Runs `body` in a forked child; whether that returned true.
-fn in_a_child(body: impl FnOnce() -> bool) -> bool {
+/// Runs `body` in a forked child; gives the small number that it returned, or how the child ended
+/// instead.
+fn in_a_child(body: impl FnOnce() -> Option<usize>) -> Result<Option<usize>, i32> {
+    const NONE: i32 = 100;
+    const PANICKED: i32 = 101;
     // SAFETY: the child has one thread, takes no lock that another thread may have held but the
     // allocator's, of which the C library takes care, and leaves through `_exit`.
     unsafe {
@@ -257,11 +265,16 @@ fn in_a_child(body: impl FnOnce() -> bool) -> bool {
             // Ends it if it hangs.
             libc::alarm(60);
             let result = catch_unwind(AssertUnwindSafe(body));
-            libc::_exit(if result.is_ok_and(|fine| fine) { 0 } else { 1 });
+            libc::_exit(result.map_or(PANICKED, |number| number.map_or(NONE, |n| n as i32)));
         }
         let mut status = 0;
         while libc::waitpid(child, &mut status, 0) != child {}
-        libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+        match libc::WEXITSTATUS(status) {
+            _ if !libc::WIFEXITED(status) => Err(status),
+            PANICKED => Err(status),
+            NONE => Ok(None),
+            number => Ok(Some(number as usize)),
+        }
     }
 }
 
