@@ -409,6 +409,7 @@ impl Timer {
     ///
     /// # Panics
     /// If `period` is zero.
+    #[track_caller]
     pub fn interval(&self, period: Duration) -> Interval {
         self.interval_at(Instant::now(), period)
     }
@@ -417,6 +418,7 @@ impl Timer {
     ///
     /// # Panics
     /// If `period` is zero.
+    #[track_caller]
     pub fn interval_at(&self, start: Instant, period: Duration) -> Interval {
         Interval::new(self.sleep_until(start), period)
     }
