@@ -6,6 +6,7 @@ mod bench;
 mod cross;
 mod debian;
 mod shell;
+mod soak;
 mod test;
 mod workspace;
 
@@ -29,6 +30,8 @@ enum Command {
     Test(test::Arguments),
     /// Measure against the peers, in one run.
     Bench(bench::Arguments),
+    /// Do everything to timers at once, for as long as you like.
+    Soak(soak::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -47,5 +50,6 @@ fn run(command: &Command) -> Result<()> {
     match command {
         Command::Test(arguments) => test::run(&sh, arguments),
         Command::Bench(arguments) => bench::run(&sh, arguments),
+        Command::Soak(arguments) => soak::run(&sh, arguments),
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
-use crate::{cross, shell, workspace};
+use crate::{cross, shell, soak, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -21,13 +21,14 @@ pub(crate) struct Arguments {
 /// What a step runs; it is given the crates that are published.
 type Step = fn(&Shell, &[Package]) -> Result<()>;
 
-const STEPS: [(&str, Step); 7] = [
+const STEPS: [(&str, Step); 8] = [
     ("fmt", fmt),
     ("clippy", clippy),
     ("test", test),
     ("doc", doc),
     ("package", package),
     ("smoke", smoke),
+    ("soak", |sh, _| soak::short(sh)),
     (CROSS_BUILDS, |sh, _| cross::build(sh)),
 ];
 
