@@ -40,6 +40,7 @@ pub(crate) fn round_of(length: Duration) -> Duration {
 }
 
 pub(crate) fn run(length: Duration, seed: u64) {
+    memory::share_heaps();
     let end = Instant::now() + length;
     let round_length = round_of(length);
     let mut subjects = Arc::new(Subjects::new());
