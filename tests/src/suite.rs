@@ -105,6 +105,7 @@ macro_rules! each_case {
             a_sleep_that_is_dropped_when_due_does_not_wake
             a_row_of_deadlines_falls_one_a_tick
             years_pass_like_moments
+            a_near_sleep_is_on_time_wherever_the_clock_stands
             a_clock_that_moves_wakes_nobody_until_it_is_turned
             groups_that_begin_at_different_times_end_at_theirs
             sleeps_on_a_virtual_clock_end_to_the_tick

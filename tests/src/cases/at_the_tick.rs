@@ -329,3 +329,33 @@ pub fn sleeps_on_a_virtual_clock_end_to_the_tick<R: ClockRig>(rig: &R, _: u64) -
     }
     Ok(())
 }
+
+/// A deadline of years lies in a far corner of the store; wherever the clock stands when near ones
+/// are armed, just before a corner is turned above all, those are on time, and may be dropped.
+pub fn a_near_sleep_is_on_time_wherever_the_clock_stands<R: ClockRig>(rig: &R, _: u64) -> Outcome {
+    let start = rig.now();
+    let far_task = Task::new();
+    let mut far = at(rig, start.after(10 << 36));
+    arm(rig, &mut far, &far_task)?;
+    for bits in 3..39 {
+        rig.wait_until(start.after((1 << bits) - 1));
+        let (first_task, second_task) = (Task::new(), Task::new());
+        let mut first = at(rig, rig.now().after(2));
+        let mut second = at(rig, rig.now().after(3));
+        arm(rig, &mut first, &first_task)?;
+        arm(rig, &mut second, &second_task)?;
+        let deadline = rig.handle().ticks_at(first.deadline());
+        wait_for(rig, &first_task);
+        assert_eq!((rig.now(), second_task.wakes()), (deadline, 0));
+        rig.set_clock(deadline.after(1));
+        rig.interrupts();
+        assert_eq!(second_task.wakes(), 1);
+        drop(first);
+        rig.turn();
+        drop(second);
+    }
+    assert_eq!((rig.now().since(start) < 10 << 36, far_task.wakes()), (true, 0));
+    wait_for(rig, &far_task);
+    assert_eq!(rig.now(), start.after(10 << 36));
+    Ok(())
+}
