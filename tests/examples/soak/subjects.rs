@@ -110,6 +110,21 @@ impl Subjects {
         if random.u32(0..32) == 0 { self.narrow() } else { self.roomy(random) }
     }
 
+    /// Has everything take the room that it will ever need: all sleeps armed, and due together.
+    pub(crate) fn fill(&self) {
+        for Subject { timer, capacity, .. } in &self.all {
+            let deadline = Instant::now() + Duration::from_millis(300);
+            let mut sleeps: Vec<_> =
+                (0..capacity.unwrap_or(ROOMY)).map(|_| timer.sleep_until(deadline)).collect();
+            for sleep in &mut sleeps {
+                let _ = poll(sleep, Waker::noop());
+            }
+            while timer.metrics().armed > 0 {
+                thread::yield_now();
+            }
+        }
+    }
+
     /// Fails if a slot is missing, or there are too many, when nothing is armed.
     pub(crate) fn check(&self) {
         for Subject { name, timer, capacity, .. } in &self.all {
