@@ -142,10 +142,10 @@ pub(crate) fn be_stopped() {
     }
 }
 
-/// Looks for what was lost, until it is told to end.
-pub(crate) fn watch(end: &AtomicBool) {
+/// Looks for what was lost, until the soak is over.
+pub(crate) fn watch(over: &AtomicBool) {
     let mut last = Instant::now();
-    while !end.load(SeqCst) {
+    while !over.load(SeqCst) {
         thread::park_timeout(Duration::from_millis(250));
         let now = Instant::now();
         // If this thread was held up, the others were too.

@@ -45,10 +45,10 @@ pub(crate) fn run(length: Duration, seed: u64) {
     let mut subjects = Arc::new(Subjects::new());
     subjects.fill();
     subjects.check();
-    let watching = Arc::new(AtomicBool::new(true));
+    let over = Arc::new(AtomicBool::new(false));
     let watch = thread::spawn({
-        let watching = watching.clone();
-        move || witness::watch(&watching)
+        let over = over.clone();
+        move || witness::watch(&over)
     });
     let residents: Vec<_> = (0..RESIDENTS)
         .map(|number| {
@@ -97,7 +97,7 @@ pub(crate) fn run(length: Duration, seed: u64) {
         .map(|subject| (subject.name, subject.timer.metrics().lateness))
         .collect();
     Arc::get_mut(&mut subjects).unwrap_or_else(|| fail("somebody kept the timers")).end();
-    watching.store(false, SeqCst);
+    over.store(true, SeqCst);
     watch.join().unwrap_or_else(|_| fail("the watch panicked"));
 
     println!();
