@@ -387,6 +387,22 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         self.leave(unsafe { self.inside.resume() });
     }
 
+    /// Forgets whom to wake, for all sleeps: each of them has to be polled again. The wakers are
+    /// leaked.
+    ///
+    /// For a forked child, in which those that were to be woken run on threads that it does not
+    /// have, and may have left locks taken that their wakers need. Looks at every slot that was
+    /// ever used.
+    ///
+    /// # Safety
+    /// Nobody else uses the timer at this time.
+    pub unsafe fn forget_wakers(&self) {
+        for index in 0..self.producers.pool.reach() {
+            // SAFETY: by the caller's promise.
+            unsafe { self.slots.slot(index).forget_waker() };
+        }
+    }
+
     fn leave(&self, inside: Section<'_, Inside<S>>) {
         if inside.leave() {
             self.driver.pend();

@@ -39,6 +39,7 @@ impl<H: Handle> Interval<H> {
     ///
     /// # Panics
     /// If `period` is zero.
+    #[track_caller]
     pub fn new(first: Sleep<H>, period: Duration) -> Self {
         assert!(!period.is_zero(), "the period of an interval must not be zero");
         let period = first.handle().ticks_in(period);

@@ -95,6 +95,11 @@ impl Pool {
             .ok()
     }
 
+    /// How many slots have ever been handed out: those below this index.
+    pub(crate) fn reach(&self) -> u32 {
+        self.fresh.load(Relaxed)
+    }
+
     /// Takes back the slots of `chain`.
     pub(crate) fn give_chain(&self, slots: &(impl Slots + ?Sized), chain: Chain) {
         if chain.len == 0 {

@@ -245,6 +245,18 @@ impl Slot {
         attended
     }
 
+    /// Forgets whom to wake, without dropping the waker: an armed slot stays armed, and its holder
+    /// has to attend to it again.
+    ///
+    /// # Safety
+    /// Nobody else uses the slot at this time.
+    pub(crate) unsafe fn forget_waker(&self) {
+        if self.word.load(Acquire) & PHASE == ARMED {
+            // SAFETY: by the caller's promise nobody owns the cell but us.
+            self.waker.with_mut(|cell| unsafe { (*cell).write(Waker::noop().clone()) });
+        }
+    }
+
     /// Moves between phases without touching deadline or flag; gives the phase that stood in the way.
     fn change_phase(&self, from: u64, to: u64) -> Result<(), u64> {
         self.word

@@ -60,6 +60,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     ///
     /// # Panics
     /// If `period` is zero.
+    #[track_caller]
     pub fn interval(&self, period: Duration) -> Interval<&Self> {
         Interval::new(self.sleep_until(self.now()), period)
     }
@@ -68,6 +69,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     ///
     /// # Panics
     /// If `period` is zero.
+    #[track_caller]
     pub fn interval_at(&self, start: Ticks, period: Duration) -> Interval<&Self> {
         Interval::new(self.sleep_until(start), period)
     }

@@ -10,6 +10,7 @@ mod model;
 mod mutants;
 mod sanitize;
 mod shell;
+mod soak;
 mod test;
 mod tools;
 mod workspace;
@@ -42,6 +43,8 @@ enum Command {
     Mutants(mutants::Arguments),
     /// Check every interleaving of the engine's races, and random schedules of the std driver.
     Model(model::Arguments),
+    /// Do everything to timers at once, for as long as you like.
+    Soak(soak::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -64,5 +67,6 @@ fn run(command: &Command) -> Result<()> {
         Command::Sanitize(arguments) => sanitize::run(&sh, arguments),
         Command::Mutants(arguments) => mutants::run(&sh, arguments),
         Command::Model(arguments) => model::run(&sh, arguments),
+        Command::Soak(arguments) => soak::run(&sh, arguments),
     }
 }

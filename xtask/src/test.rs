@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
-use crate::{cross, model, sanitize, shell, workspace};
+use crate::{cross, model, sanitize, shell, soak, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -30,6 +30,7 @@ const STEPS: &[(&str, Step)] = &[
     ("package", package),
     ("smoke", smoke),
     ("sanitizers", |sh, _| sanitize::concurrent(sh)),
+    ("soak", |sh, _| soak::short(sh)),
     (CROSS_BUILDS, |sh, _| cross::build(sh)),
 ];
 

@@ -1,5 +1,6 @@
 //! What the timer's driver sleeps on, and what wakes it early.
 
+use std::cell::UnsafeCell;
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
@@ -16,18 +17,35 @@ use crate::{Builder, Precision, clock, sys};
 #[derive(Debug)]
 pub(crate) struct Parker {
     pended: AtomicBool,
-    driver: AtomicWaker,
+    driver: UnsafeCell<AtomicWaker>,
 }
+
+// SAFETY: an `AtomicWaker` is `Sync`, and what replaces it is alone.
+unsafe impl Sync for Parker {}
 
 impl Parker {
     pub(crate) const fn new() -> Self {
-        Parker { pended: AtomicBool::new(false), driver: AtomicWaker::new() }
+        Parker { pended: AtomicBool::new(false), driver: UnsafeCell::new(AtomicWaker::new()) }
+    }
+
+    fn driver(&self) -> &AtomicWaker {
+        // SAFETY: `forget` is not called while anybody else is about.
+        unsafe { &*self.driver.get() }
+    }
+
+    /// Forgets the driver. A forked child may find it half-way registered, for ever.
+    ///
+    /// # Safety
+    /// Nobody else uses this at this time.
+    pub(crate) unsafe fn forget(&self) {
+        // SAFETY: by the caller's promise. What was there is leaked, as it may be half-way.
+        unsafe { self.driver.get().write(AtomicWaker::new()) };
     }
 
     /// Asks for a turn. One system call at most, and only if the driver does not know yet.
     pub(crate) fn pend(&self) {
         if !self.pended.swap(true, SeqCst) {
-            self.driver.wake();
+            self.driver().wake();
         }
     }
 
@@ -38,7 +56,7 @@ impl Parker {
     /// forgetting it would leave neither.
     pub(crate) fn attend(&self, waker: &Waker) {
         self.pended.store(false, SeqCst);
-        self.driver.register(waker);
+        self.driver().register(waker);
     }
 
     pub(crate) fn is_pended(&self) -> bool {

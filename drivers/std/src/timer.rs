@@ -87,6 +87,9 @@ pub(crate) struct Seat {
 /// Sleeps hold a handle too, so a timer lives, and fires, as long as anything waits for it. Its
 /// thread starts with the first sleep that has to wait, and ends after the last handle is gone.
 ///
+/// A forked child may use the timers of its parent, and the sleeps of before the fork, which wake
+/// nobody until they are polled there.
+///
 /// ```
 /// use moirai_timer_std::{Timer, block_on};
 /// use std::time::Duration;
@@ -267,6 +270,23 @@ impl Core {
         self.turning.store(0, SeqCst);
     }
 
+    /// Those who drove it, and those whom it was to wake, belong to threads that this process does
+    /// not have.
+    ///
+    /// # Safety
+    /// Nobody else uses the timer at this time.
+    pub(crate) unsafe fn forget_others(&self) {
+        for shard in &self.shards {
+            // SAFETY: by the caller's promise.
+            unsafe { shard.forget_wakers() };
+        }
+        // SAFETY: as above.
+        unsafe { self.parker.forget() };
+        if let Drive::Caller(Some(waker)) = &self.config.drive {
+            self.parker.attend(waker);
+        }
+    }
+
     pub(crate) fn seat(&self) -> MutexGuard<'_, Seat> {
         self.seat.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -377,6 +397,7 @@ impl Timer {
     ///
     /// # Panics
     /// If `period` is zero.
+    #[track_caller]
     pub fn interval(&self, period: Duration) -> Interval {
         self.interval_at(Instant::now(), period)
     }
@@ -385,6 +406,7 @@ impl Timer {
     ///
     /// # Panics
     /// If `period` is zero.
+    #[track_caller]
     pub fn interval_at(&self, start: Instant, period: Duration) -> Interval {
         Interval::new(self.sleep_until(start), period)
     }
