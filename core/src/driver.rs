@@ -6,6 +6,7 @@ use crate::Ticks;
 
 /// What became of an alarm that was just set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use = "an elapsed alarm does not ring: turn again"]
 pub enum Armed {
     /// The alarm lies ahead and will ring.

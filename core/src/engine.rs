@@ -114,6 +114,7 @@ pub struct Engine<D, M, S> {
 
 /// What has happened in a timer so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Metrics {
     /// Sleeps that are armed now, of those whose registration a turn has seen.
@@ -132,6 +133,7 @@ pub struct Metrics {
 
 /// What a [`drain`](Engine::drain) did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Drained {
     /// Commands that it applied.
     pub applied: u32,
@@ -598,5 +600,7 @@ unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
 
     fn stranded(&self) {
         self.producers.stranded.fetch_add(1, Relaxed);
+        #[cfg(feature = "defmt")]
+        crate::format::warn_full(self.producers.stranded.load(Relaxed));
     }
 }

@@ -11,6 +11,7 @@ use crate::Ticks;
 ///
 /// Neither `Clone` nor constructible outside: it comes from an engine and goes back to it.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Claim {
     /// The slot's index plus one, so that an `Option<Claim>` is no larger.
     number: NonZeroU32,
@@ -40,6 +41,7 @@ impl Claim {
 
 /// Why a timer could not be armed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum RegisterError {
     /// All slots are in use, and there may be no more.

@@ -11,6 +11,7 @@ use crate::{Handle, Sleep, Ticks};
 ///
 /// A tick counts as missed when the one after it is due as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum MissedTickBehavior {
     /// Gives all of them at once, then is on schedule again.
     Burst,
@@ -41,8 +42,14 @@ impl<H: Handle> Interval<H> {
     /// If `period` is zero.
     #[track_caller]
     pub fn new(first: Sleep<H>, period: Duration) -> Self {
-        assert!(!period.is_zero(), "the period of an interval must not be zero");
         let period = first.handle().ticks_in(period);
+        Self::every(first, period)
+    }
+
+    /// Ticks when `first` completes, and then every `period` ticks of the clock.
+    #[track_caller]
+    pub(crate) fn every(first: Sleep<H>, period: u64) -> Self {
+        assert!(period > 0, "the period of an interval must not be zero");
         Interval { sleep: first, period, missed: MissedTickBehavior::default() }
     }
 
@@ -97,6 +104,11 @@ impl<H: Handle> Interval<H> {
     /// The period, rounded up to ticks of the clock.
     pub fn period(&self) -> Duration {
         self.sleep.handle().duration_of(self.period)
+    }
+
+    #[cfg(feature = "defmt")]
+    pub(crate) fn sleep(&self) -> &Sleep<H> {
+        &self.sleep
     }
 
     /// What happens to ticks that were not taken in time.

@@ -71,16 +71,34 @@ impl fmt::Debug for Ticks {
 
 const NANOS: u64 = 1_000_000_000;
 
+/// Whether a second's worth of nanoseconds, times the rate, fits into 64 bits. Division by 128 bits
+/// takes a kilobyte of code on a small machine, and no such machine has a clock that needs it.
+const fn is_slow(hz: u64) -> bool {
+    hz < u64::MAX / NANOS
+}
+
 /// The ticks that `duration` takes on a clock of `hz`, rounded up; saturates.
+#[inline]
 pub(crate) const fn ticks_in(duration: Duration, hz: u64) -> u64 {
     let whole = duration.as_secs().saturating_mul(hz);
-    let part = (duration.subsec_nanos() as u128 * hz as u128).div_ceil(NANOS as u128);
-    whole.saturating_add(part as u64)
+    let nanos = duration.subsec_nanos() as u64;
+    let part = if is_slow(hz) {
+        (nanos * hz).div_ceil(NANOS)
+    } else {
+        (nanos as u128 * hz as u128).div_ceil(NANOS as u128) as u64
+    };
+    whole.saturating_add(part)
 }
 
 /// The duration of `ticks` on a clock of `hz`, rounded down to a nanosecond.
+#[inline]
 pub(crate) const fn duration_of(ticks: u64, hz: u64) -> Duration {
-    let nanos = (ticks % hz) as u128 * NANOS as u128 / hz as u128;
+    let part = ticks % hz;
+    let nanos = if is_slow(hz) {
+        part * NANOS / hz
+    } else {
+        (part as u128 * NANOS as u128 / hz as u128) as u64
+    };
     Duration::new(ticks / hz, nanos as u32)
 }
 
@@ -97,6 +115,7 @@ mod tests {
         assert_eq!(ticks_in(Duration::from_secs(1), 32_768), 32_768);
         assert_eq!(ticks_in(Duration::from_nanos(1), NANOS), 1);
         assert_eq!(ticks_in(Duration::new(1, 999_999_999), 3), 6);
+        assert_eq!(ticks_in(Duration::from_nanos(1), u64::MAX), 18_446_744_074);
     }
 
     #[test]

@@ -26,6 +26,7 @@ pin_project! {
 
 /// The time of a [`Timeout`] was up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Elapsed(());
 
 impl fmt::Display for Elapsed {
@@ -45,6 +46,11 @@ impl<F, H: Handle> Timeout<F, H> {
     /// The deadline.
     pub fn deadline(&self) -> H::Instant {
         self.sleep.deadline()
+    }
+
+    #[cfg(feature = "defmt")]
+    pub(crate) fn sleep(&self) -> &Sleep<H> {
+        &self.sleep
     }
 
     /// The future.

@@ -1,8 +1,6 @@
 //! What programs ask of a timer: the futures that wait on an engine.
 
-use core::time::Duration;
-
-use crate::{Driver, Engine, Interval, RegisterError, Sleep, Slots, Store, Ticks, Timeout};
+use crate::{Driver, Engine, Interval, RegisterError, Sleep, Slots, Span, Store, Ticks, Timeout};
 
 impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// The present, by the driver's clock.
@@ -13,8 +11,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// Waits for `duration`, counted from this call. A duration that overflows the clock is never.
     ///
     /// Takes a slot when it is first polled before its deadline.
-    pub fn sleep(&self, duration: Duration) -> Sleep<&Self> {
-        Sleep::after(self, duration)
+    pub fn sleep(&self, duration: impl Span) -> Sleep<&Self> {
+        self.sleep_until(self.now().after(duration.in_ticks(D::TICK_HZ)))
     }
 
     /// Waits until `deadline`; completes at the first poll if that is past.
@@ -26,7 +24,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     ///
     /// # Errors
     /// If there is none, or the timer was shut down.
-    pub fn try_sleep(&self, duration: Duration) -> Result<Sleep<&Self>, RegisterError> {
+    pub fn try_sleep(&self, duration: impl Span) -> Result<Sleep<&Self>, RegisterError> {
         self.sleep(duration).reserved()
     }
 
@@ -41,7 +39,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// Runs `future` for `duration` at most.
     pub fn timeout<F: IntoFuture>(
         &self,
-        duration: Duration,
+        duration: impl Span,
         future: F,
     ) -> Timeout<F::IntoFuture, &Self> {
         Timeout::new(future.into_future(), self.sleep(duration))
@@ -61,8 +59,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// # Panics
     /// If `period` is zero.
     #[track_caller]
-    pub fn interval(&self, period: Duration) -> Interval<&Self> {
-        Interval::new(self.sleep_until(self.now()), period)
+    pub fn interval(&self, period: impl Span) -> Interval<&Self> {
+        self.interval_at(self.now(), period)
     }
 
     /// Ticks every `period`, for the first time at `start`.
@@ -70,7 +68,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// # Panics
     /// If `period` is zero.
     #[track_caller]
-    pub fn interval_at(&self, start: Ticks, period: Duration) -> Interval<&Self> {
-        Interval::new(self.sleep_until(start), period)
+    pub fn interval_at(&self, start: Ticks, period: impl Span) -> Interval<&Self> {
+        Interval::every(self.sleep_until(start), period.in_ticks(D::TICK_HZ))
     }
 }

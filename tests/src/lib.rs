@@ -26,7 +26,6 @@ extern crate std;
 
 pub mod cases;
 mod handoff;
-#[cfg(feature = "std")]
 mod manual_rig;
 #[cfg(feature = "std")]
 pub mod model;
@@ -37,8 +36,7 @@ mod suite;
 mod task;
 
 pub use handoff::Handoff;
-#[cfg(feature = "std")]
-pub use manual_rig::{Heap, ManualRig, Wheel, WheelArrays};
+pub use manual_rig::{Heap, ManualRig, ManualTimer, Wheel, WheelArrays};
 pub use rig::{AloneRig, CAPACITY, ClockRig, Outcome, Rig, TooSlow, run};
 #[cfg(feature = "std")]
 pub use std_rigs::{BlockOn, Global, Threaded, Turned, until};

@@ -1,6 +1,8 @@
 //! The core alone, over a clock that moves when it is told.
 
+#[cfg(feature = "std")]
 use std::boxed::Box;
+#[cfg(feature = "std")]
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use moirai_timer_core::{
@@ -10,7 +12,8 @@ use moirai_timer_core::{
 
 use crate::{AloneRig, CAPACITY, ClockRig, Rig};
 
-type ManualTimer<const HZ: u64, S> = Engine<ManualDriver<HZ>, [Slot; CAPACITY], S>;
+/// The timer of a [`ManualRig`].
+pub type ManualTimer<const HZ: u64, S = Heap> = Engine<ManualDriver<HZ>, [Slot; CAPACITY], S>;
 
 /// The store that a [`Timer`](moirai_timer_core::Timer) has.
 pub type Heap = HeapStore<Inline<CAPACITY>>;
@@ -44,6 +47,14 @@ pub struct ManualRig<const HZ: u64, S: 'static = Heap> {
     timer: &'static ManualTimer<HZ, S>,
 }
 
+impl<const HZ: u64, S> ManualRig<HZ, S> {
+    /// A timer that nobody else uses.
+    pub fn over(timer: &'static ManualTimer<HZ, S>) -> Self {
+        ManualRig { timer }
+    }
+}
+
+#[cfg(feature = "std")]
 impl<const HZ: u64> ManualRig<HZ> {
     /// A timer with a heap, whose clock stands at `now`. Its memory is not given back.
     pub fn at(now: Ticks) -> Self {
@@ -51,6 +62,7 @@ impl<const HZ: u64> ManualRig<HZ> {
     }
 }
 
+#[cfg(feature = "std")]
 impl<const HZ: u64, const G: u32> ManualRig<HZ, Wheel<G>> {
     /// A timer with a wheel, whose clock stands at `now`. Its memory is not given back.
     pub fn wheel_at(now: Ticks) -> Self {
@@ -59,11 +71,12 @@ impl<const HZ: u64, const G: u32> ManualRig<HZ, Wheel<G>> {
     }
 }
 
+#[cfg(feature = "std")]
 impl<const HZ: u64, S: Store> ManualRig<HZ, S> {
     fn with_store(now: Ticks, store: S) -> Self {
         let slots = [const { Slot::new() }; CAPACITY];
         let timer = Engine::with_parts(ManualDriver::at(now), slots, store);
-        ManualRig { timer: Box::leak(Box::new(timer)) }
+        ManualRig::over(Box::leak(Box::new(timer)))
     }
 }
 
@@ -128,7 +141,10 @@ impl<const HZ: u64, S: Store + Send> ClockRig for ManualRig<HZ, S> {
         let mut count = 0;
         while self.timer.driver().take_interrupt() {
             // A waker that panics ends a handler; the machine goes on.
+            #[cfg(feature = "std")]
             let _ = catch_unwind(AssertUnwindSafe(|| self.timer.on_alarm()));
+            #[cfg(not(feature = "std"))]
+            self.timer.on_alarm();
             count += 1;
             assert!(count < 10_000, "the interrupt never ceases");
         }

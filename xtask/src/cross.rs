@@ -37,7 +37,7 @@ pub(crate) fn build(sh: &Shell) -> Result<()> {
 }
 
 /// Whether the toolchain in use has a `core` for every target, or has one after asking rustup for it.
-fn rustup_has_targets(sh: &Shell) -> bool {
+pub(crate) fn rustup_has_targets(sh: &Shell) -> bool {
     let mut missing = TARGETS.to_vec();
     missing.retain(|target| !has_target(sh, target));
     missing.is_empty() || shell::run(cmd!(sh, "rustup target add {missing...}")).is_ok()

@@ -25,6 +25,21 @@ pub(crate) const OF_RUSTUP: [&str; 5] =
 pub(crate) fn install(sh: &Shell) -> Result<()> {
     let mut missing = PACKAGES.to_vec();
     missing.retain(|package| !is_installed(sh, package));
+    install_packages(sh, &missing)
+}
+
+/// Installs the packages of those programs that cannot be run, after saying so.
+pub(crate) fn install_programs(sh: &Shell, programs: &[(&str, &'static str)]) -> Result<()> {
+    let mut missing = Vec::new();
+    for (program, package) in programs {
+        if cmd!(sh, "{program} --version").quiet().ignore_stderr().read().is_err() {
+            missing.push(*package);
+        }
+    }
+    install_packages(sh, &missing)
+}
+
+fn install_packages(sh: &Shell, missing: &[&str]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -43,8 +58,30 @@ pub(crate) fn build(
     arguments: &[&str],
     set: Variables<'_>,
 ) -> Result<()> {
+    build_in(sh, target, "target/cross", arguments, set)
+}
+
+/// Builds firmware for `target`. rustup's compilers bring a linker, Debian's is lld.
+pub(crate) fn build_firmware(
+    sh: &Shell,
+    target: &str,
+    directory: &str,
+    arguments: &[&str],
+) -> Result<()> {
+    let name = target.replace('-', "_").to_uppercase();
+    let linker = format!("CARGO_TARGET_{name}_LINKER");
+    build_in(sh, target, directory, arguments, &[(&linker, "ld.lld")])
+}
+
+fn build_in(
+    sh: &Shell,
+    target: &str,
+    directory: &str,
+    arguments: &[&str],
+    set: Variables<'_>,
+) -> Result<()> {
     let mut build = cmd!(sh, "/usr/bin/cargo build --release --target {target}")
-        .args(["-Zbuild-std=core", "--target-dir", "target/cross"])
+        .args(["-Zbuild-std=core", "--target-dir", directory])
         .args(arguments);
     for name in OF_RUSTUP {
         build = build.env_remove(name);

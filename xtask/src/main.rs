@@ -5,6 +5,7 @@
 mod bench;
 mod cross;
 mod debian;
+mod embedded;
 mod fuzz;
 mod model;
 mod mutants;
@@ -45,6 +46,8 @@ enum Command {
     Model(model::Arguments),
     /// Do everything to timers at once, for as long as you like.
     Soak(soak::Arguments),
+    /// Build the firmware, run it in QEMU, and check what it prints.
+    Embedded(embedded::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -68,5 +71,6 @@ fn run(command: &Command) -> Result<()> {
         Command::Mutants(arguments) => mutants::run(&sh, arguments),
         Command::Model(arguments) => model::run(&sh, arguments),
         Command::Soak(arguments) => soak::run(&sh, arguments),
+        Command::Embedded(arguments) => embedded::run(&sh, arguments),
     }
 }

@@ -9,11 +9,11 @@ use anyhow::{Context, Result, ensure};
 use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
-use crate::{cross, model, sanitize, shell, soak, workspace};
+use crate::{cross, embedded, model, sanitize, shell, soak, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Leave out the builds for other targets, which may need packages that this machine lacks.
+    /// Leave out the builds for other targets and the firmware, which may need packages that this machine lacks.
     #[arg(long)]
     host_only: bool,
 }
@@ -32,9 +32,11 @@ const STEPS: &[(&str, Step)] = &[
     ("sanitizers", |sh, _| sanitize::concurrent(sh)),
     ("soak", |sh, _| soak::short(sh)),
     (CROSS_BUILDS, |sh, _| cross::build(sh)),
+    (FIRMWARE, |sh, _| embedded::run(sh, &embedded::Arguments::default())),
 ];
 
 const CROSS_BUILDS: &str = "cross builds";
+const FIRMWARE: &str = "firmware";
 
 /// A published crate carries no file above this: charts and recordings belong to the repository.
 const LARGEST_PACKAGED_FILE: u64 = 100_000;
@@ -45,7 +47,7 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     let mut summary = Vec::new();
     for &(name, step) in STEPS {
         eprintln!("\n== {name}");
-        if arguments.host_only && name == CROSS_BUILDS {
+        if arguments.host_only && [CROSS_BUILDS, FIRMWARE].contains(&name) {
             eprintln!("left out, for --host-only");
             summary.push(format!("{name} LEFT OUT"));
             continue;

@@ -105,10 +105,10 @@ pub fn reserved_slots_return_unused<R: AloneRig>(rig: &R, unit: u64) -> Outcome 
 pub fn slots_are_used_again_for_ever<R: AloneRig>(rig: &R, unit: u64) -> Outcome {
     let task = Task::new();
     let mut all = fill(rig, &task);
-    let mut random = 1usize;
+    let mut random = 1u64;
     for _ in 0..2_000 {
         random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-        let place = (random >> 20) % CAPACITY;
+        let place = (random >> 33) as usize % CAPACITY;
         all[place] = None;
         let mut sleep = at(rig, rig.now().after(FAR * unit));
         let wakes = task.wakes();

@@ -1,0 +1,228 @@
+//! The driver for SysTick.
+//!
+//! # A clock and an alarm in one counter
+//!
+//! SysTick counts down 24 bits and raises its exception at zero. It has no compare register: an
+//! alarm is set by restarting it with the distance. The driver notes one number, the time at which
+//! the count will be zero; the present is that, less the count. When the count has gone through
+//! zero, it goes on from the longest value that there is, so the exception's handler may come late
+//! by as much as 2^24 counts, and no time is lost.
+//!
+//! # Why restarts do not make it drift
+//!
+//! * Nothing is restarted that need not be. Time that passes zero by itself is exact. Only an alarm
+//!   that comes before the next zero takes a restart.
+//! * A restart waits until the count changes, then reads it and sets it in six instructions of
+//!   assembler, with interrupts masked. So it happens always at the same distance from an edge of
+//!   the clock, and that distance in counts is known: it is rehearsed once, in
+//!   [`start`](SysTick::start), by the same instructions with a load in the place of the last
+//!   store.
+//! * Counters that run at the processor's clock have no fractions of a count. Those that run from a
+//!   reference, slower by a factor of 16 at least, keep its edges, whenever they are set. (With one
+//!   that is less slow, whether an edge falls into those instructions is left to chance: take the
+//!   processor's clock.) Only a model that begins a *new* count
+//!   when it is set (QEMU's does) loses a fraction of one, always the same one; for that there is
+//!   [`losing`](SysTick::losing).
+//!
+//! # Who accounts for a zero
+//!
+//! Whoever reads the clock first. The flag that says so is cleared by reading it, so reading the
+//! clock is a critical section of a few instructions, and gives the same at every priority. A
+//! debugger that reads the control register takes the flag away.
+
+use core::cell::Cell;
+
+use cortex_m::peripheral::syst::SystClkSource;
+use critical_section::Mutex;
+use moirai_timer_core::{Armed, Driver, Ticks};
+
+use crate::registers::{Processors, Registers};
+
+/// From zero to zero, if nobody restarts it.
+const ROUND: u32 = 1 << 24;
+
+/// How many counts there have to be left for a restart to be done in time; with fewer, the handler
+/// turns until the alarm is due. Of the processor's clock it takes some fifty.
+const LEAST: u32 = 128;
+/// The same, for a reference clock, which is slower than that of the processor.
+const LEAST_OF_REFERENCE: u32 = 16;
+
+/// SysTick, counting `HZ` times a second.
+///
+/// # Interrupts
+///
+/// One for each alarm, one for each registration that is earlier than the alarm, one for each 2^24
+/// counts since the last alarm, which keeps the time.
+///
+/// The exception's handler must not be kept waiting for 2^24 counts, 0.26 s at 64 MHz. It may have any
+/// priority. The clock may be read at any other, and where interrupts are masked.
+///
+/// Setting an alarm masks interrupts for some 30 instructions and up to two counts of the clock.
+///
+/// # Before it is started
+///
+/// The time is 0, and stands still. Sleeps can be armed; they fire once it runs.
+#[derive(Debug)]
+pub struct SysTick<const HZ: u64> {
+    clock: Clock<Processors>,
+}
+
+impl<const HZ: u64> SysTick<HZ> {
+    /// The driver, for a timer that nobody else uses.
+    ///
+    /// Fails to compile if `HZ` is 0:
+    ///
+    /// ```compile_fail
+    /// use moirai_timer_cortex_m::SysTick;
+    /// static DRIVER: SysTick<0> = unsafe { SysTick::take() };
+    /// ```
+    ///
+    /// # Safety
+    /// Nobody else uses SysTick.
+    pub const unsafe fn take() -> Self {
+        const { assert!(HZ > 0, "a clock ticks") };
+        SysTick { clock: Clock::new(Processors(())) }
+    }
+
+    /// Accounts for what a restart loses beyond whole counts, in 256ths of a count.
+    ///
+    /// No processor loses any; QEMU does, 38 at 25 MHz and 1,000 million instructions a second.
+    #[must_use]
+    pub const fn losing(mut self, fraction: u8) -> Self {
+        self.clock.fraction = fraction;
+        self
+    }
+
+    /// Starts the timer, and asks for a turn, for what was armed before. To be called once.
+    pub fn start(&self, source: SystClkSource) {
+        self.clock.start(source);
+    }
+}
+
+impl<const HZ: u64> Driver for SysTick<HZ> {
+    const TICK_HZ: u64 = HZ;
+
+    fn now(&self) -> Ticks {
+        self.clock.now()
+    }
+
+    fn arm(&self, at: Ticks) -> Armed {
+        self.clock.arm(at)
+    }
+
+    fn disarm(&self) {
+        // The timer goes on to its next zero, which has to be accounted for if it has passed.
+        self.clock.now();
+    }
+
+    fn pend(&self) {
+        self.clock.registers.pend();
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct State {
+    /// When the count will be zero. Zero itself: the timer was not started.
+    end: u64,
+    /// What restarts have lost, less than a count, in 256ths.
+    lost: u32,
+    /// Counts from the reading of the count to its setting, in a restart.
+    takes: u32,
+    /// How near an alarm may be.
+    least: u32,
+}
+
+#[derive(Debug)]
+struct Clock<R> {
+    registers: R,
+    state: Mutex<Cell<State>>,
+    fraction: u8,
+}
+
+impl<R: Registers> Clock<R> {
+    const fn new(registers: R) -> Self {
+        let state = State { end: 0, lost: 0, takes: 0, least: LEAST };
+        Clock { registers, state: Mutex::new(Cell::new(state)), fraction: 0 }
+    }
+
+    fn start(&self, source: SystClkSource) {
+        critical_section::with(|section| {
+            let registers = &self.registers;
+            registers.start(source, ROUND - 1);
+            while registers.count() == 0 {}
+            // Once for the caches, then for the answer.
+            registers.rehearse(registers.count());
+            let takes = registers.rehearse(registers.count());
+            registers.set_reload(ROUND - 1);
+            let least = if source == SystClkSource::Core { LEAST } else { LEAST_OF_REFERENCE };
+            self.state.borrow(section).set(State { end: ROUND.into(), lost: 0, takes, least });
+        });
+        self.registers.pend();
+    }
+
+    /// The present, and how many counts are left.
+    #[inline]
+    fn read(&self, state: &mut State) -> (u64, u32) {
+        let mut count = self.registers.count();
+        if self.registers.take_flag() {
+            state.end += u64::from(ROUND);
+            count = self.registers.count();
+        }
+        // Zero is where a round begins.
+        let left = if count == 0 { ROUND } else { count };
+        (state.end - u64::from(left), left)
+    }
+
+    fn now(&self) -> Ticks {
+        critical_section::with(|section| {
+            let place = self.state.borrow(section);
+            let mut state = place.get();
+            if state.end == 0 {
+                return Ticks::ZERO;
+            }
+            let (now, _) = self.read(&mut state);
+            place.set(state);
+            Ticks::new(now)
+        })
+    }
+
+    fn arm(&self, at: Ticks) -> Armed {
+        critical_section::with(|section| {
+            let place = self.state.borrow(section);
+            let mut state = place.get();
+            if state.end == 0 {
+                // No time passes yet. `start` asks for a turn.
+                return Armed::Pending;
+            }
+            let (now, left) = self.read(&mut state);
+            let armed = if at.get() < now + u64::from(state.least) {
+                Armed::Elapsed
+            } else {
+                if at.get() < state.end {
+                    self.restart(&mut state, at, left);
+                }
+                Armed::Pending
+            };
+            place.set(state);
+            armed
+        })
+    }
+
+    /// Makes the next zero be at `at`.
+    #[inline]
+    fn restart(&self, state: &mut State, at: Ticks, left: u32) {
+        state.lost += u32::from(self.fraction);
+        let takes = state.takes + (state.lost >> 8);
+        state.lost &= 0xff;
+        // The present is `end` less the count; `takes` later the count is zero, and from there it
+        // is one more than the reload value until the next zero.
+        let bias = (at.get().wrapping_sub(state.end) as u32).wrapping_sub(takes + 1);
+        self.registers.restart(left % ROUND, bias);
+        state.end = at.get();
+        while self.registers.count() == 0 {}
+        self.registers.set_reload(ROUND - 1);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! The driver on a model of the timer, to the cycle of the processor.
+
+use std::cell::Cell;
+
+use super::*;
+
+/// The timer after the architecture's manual, and how many cycles each access takes.
+struct Model {
+    /// Cycles of the processor in a count.
+    cycles_a_count: u64,
+    /// What QEMU does: setting the count begins a new one.
+    begins_anew: bool,
+    cycle: Cell<u64>,
+    /// The cycle of an edge, from which all others are counted.
+    edge: Cell<u64>,
+    count: Cell<u32>,
+    reload: Cell<u32>,
+    flag: Cell<bool>,
+    exception: Cell<bool>,
+    restarts: Cell<u32>,
+}
+
+impl Model {
+    fn new(cycles_a_count: u64, begins_anew: bool) -> Model {
+        Model {
+            cycles_a_count,
+            begins_anew,
+            cycle: Cell::new(0),
+            edge: Cell::new(0),
+            count: Cell::new(0),
+            reload: Cell::new(0),
+            flag: Cell::new(false),
+            exception: Cell::new(false),
+            restarts: Cell::new(0),
+        }
+    }
+
+    fn run(&self, cycles: u64) {
+        self.cycle.set(self.cycle.get() + cycles);
+        let mut edges = (self.cycle.get() - self.edge.get()) / self.cycles_a_count;
+        self.edge.set(self.edge.get() + edges * self.cycles_a_count);
+        while edges > 0 {
+            let count = self.count.get();
+            if count == 0 {
+                self.count.set(self.reload.get());
+                edges -= 1;
+                continue;
+            }
+            let steps = edges.min(count.into());
+            edges -= steps;
+            self.count.set(count - steps as u32);
+            if self.count.get() == 0 {
+                self.flag.set(true);
+                self.exception.set(true);
+            }
+        }
+    }
+
+    fn set_to_zero(&self) {
+        self.count.set(0);
+        self.flag.set(false);
+        if self.begins_anew {
+            self.edge.set(self.cycle.get());
+        }
+    }
+
+    /// The steps of `registers::steps`, with the cycles that a Cortex-M0 takes for each.
+    fn steps(&self, seen: u32, bias: u32, clears: bool) -> (u32, u32) {
+        let mut first = self.load();
+        self.run(2);
+        while first == seen {
+            self.run(3);
+            first = self.load();
+            self.run(2);
+        }
+        self.run(1);
+        self.reload.set(first.wrapping_add(bias) & (ROUND - 1));
+        self.run(4);
+        let then = self.count.get();
+        if clears {
+            self.set_to_zero();
+            self.restarts.set(self.restarts.get() + 1);
+        }
+        self.run(2);
+        (first, then)
+    }
+
+    fn load(&self) -> u32 {
+        self.count.get()
+    }
+}
+
+impl Registers for &Model {
+    fn start(&self, _: SystClkSource, reload: u32) {
+        self.reload.set(reload);
+        self.set_to_zero();
+        self.run(6);
+    }
+
+    fn count(&self) -> u32 {
+        self.run(3);
+        self.load()
+    }
+
+    fn take_flag(&self) -> bool {
+        self.run(3);
+        self.flag.replace(false)
+    }
+
+    fn set_reload(&self, reload: u32) {
+        self.run(3);
+        self.reload.set(reload);
+    }
+
+    fn restart(&self, seen: u32, bias: u32) -> u32 {
+        self.steps(seen, bias, true).0
+    }
+
+    fn rehearse(&self, seen: u32) -> u32 {
+        let (first, then) = self.steps(seen, 0, false);
+        first - then
+    }
+
+    fn pend(&self) {
+        self.exception.set(true);
+    }
+}
+
+/// xorshift64 (Marsaglia 2003).
+fn random(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+/// The cycle at which the clock was zero, from the state of both at this moment.
+fn zero_of(clock: &Clock<&Model>, model: &Model) -> i64 {
+    let end = critical_section::with(|section| clock.state.borrow(section).get().end);
+    let now = end - u64::from(model.count.get());
+    model.edge.get() as i64 - (now * model.cycles_a_count) as i64
+}
+
+/// Alarms, readings and late handlers at random until 10 million counts have passed. Gives by how
+/// much the clock was wrong at worst, early and late, and the number of restarts.
+fn ten_million_counts(model: &Model, fraction: u8) -> (i64, i64, u32) {
+    let mut clock = Clock::new(model);
+    clock.fraction = fraction;
+    let source =
+        if model.cycles_a_count == 1 { SystClkSource::Core } else { SystClkSource::External };
+    clock.start(source);
+    let zero = zero_of(&clock, model);
+    let (mut worst_early, mut worst_late) = (0, 0);
+    let mut state = 0x9e37_79b9_7f4a_7c15 ^ model.cycles_a_count;
+    let mut last = 0;
+    while last < 10_000_000 {
+        let before = model.cycle.get() as i64 - zero;
+        let now = clock.now().get();
+        let after = model.cycle.get() as i64 - zero;
+        assert!(now >= last, "the clock went back from {last} to {now}");
+        last = now;
+        let count = model.cycles_a_count as i64;
+        worst_early = worst_early.min(now as i64 - before / count);
+        worst_late = worst_late.max(now as i64 - after / count);
+
+        let at = now + 1 + random(&mut state) % 3_000;
+        if clock.arm(Ticks::new(at)) == Armed::Pending {
+            model.exception.set(false);
+            while !model.exception.get() {
+                model.run(1 + random(&mut state) % (50 * model.cycles_a_count));
+                if random(&mut state) % 4 == 0 {
+                    clock.now();
+                }
+                if random(&mut state) % 8 == 0 {
+                    break;
+                }
+            }
+            // The handler is kept waiting.
+            model.run(random(&mut state) % (20_000 * model.cycles_a_count));
+        }
+    }
+    (worst_early, worst_late, model.restarts.get())
+}
+
+#[test]
+fn at_the_processors_clock_ten_million_counts_with_restarts_are_exact() {
+    let model = Model::new(1, false);
+    let (early, late, restarts) = ten_million_counts(&model, 0);
+    assert!(restarts > 900, "{restarts}");
+    assert_eq!((early, late), (0, 0));
+}
+
+#[test]
+fn at_a_reference_clock_they_are_exact_as_well() {
+    for cycles in [16, 40, 1000] {
+        let model = Model::new(cycles, false);
+        let (early, late, restarts) = ten_million_counts(&model, 0);
+        assert!(restarts > 900, "{restarts}");
+        assert_eq!((early, late), (0, 0), "{cycles}");
+    }
+}
+
+#[test]
+fn a_model_that_begins_anew_is_wrong_by_a_fraction_a_restart_unless_it_is_accounted_for() {
+    let (early, _, restarts) = ten_million_counts(&Model::new(40, true), 0);
+    assert!(-early > i64::from(restarts) / 10, "{early} in {restarts}");
+    // 7 cycles after the sampling load, and that is 0 to 4 after the edge.
+    let (early, late, _) = ten_million_counts(&Model::new(40, true), (9 * 256 / 40) as u8);
+    assert!(-early < 40 && late < 40, "{early} {late}");
+}
+
+#[test]
+fn an_alarm_rings_at_its_count() {
+    let model = Model::new(16, false);
+    let clock = Clock::new(&model);
+    clock.start(SystClkSource::External);
+    for ahead in (0..600).chain([ROUND - 1, ROUND, ROUND + 1, 3 * ROUND].map(u64::from)) {
+        let at = clock.now().after(ahead);
+        loop {
+            model.exception.set(false);
+            let armed = clock.arm(at);
+            if clock.now() >= at {
+                break;
+            }
+            while armed == Armed::Pending && !model.exception.get() {
+                model.run(16);
+            }
+            // A step here is a count, and looking at the clock takes some of the next.
+            let late = clock.now().since(at);
+            assert!(late <= 1, "late by {late}");
+        }
+    }
+}
+
+#[test]
+fn a_handler_that_is_late_by_almost_a_round_loses_nothing() {
+    let model = Model::new(1, false);
+    let clock = Clock::new(&model);
+    clock.start(SystClkSource::Core);
+    let zero = zero_of(&clock, &model);
+    for _ in 0..20 {
+        let _ = clock.arm(clock.now().after(1_000));
+        model.run(u64::from(ROUND) - 100);
+        let before = model.cycle.get() as i64 - zero;
+        let now = clock.now().get() as i64;
+        let after = model.cycle.get() as i64 - zero;
+        assert!((before..=after).contains(&now));
+    }
+}
+
+#[test]
+fn before_it_is_started_the_time_is_zero_and_nothing_hangs() {
+    let model = Model::new(1, false);
+    let clock = Clock::new(&model);
+    assert_eq!(clock.now(), Ticks::ZERO);
+    assert_eq!(clock.arm(Ticks::new(1)), Armed::Pending);
+    clock.start(SystClkSource::Core);
+    assert!(model.exception.get(), "what was armed before gets its turn");
+    assert!(clock.now() < Ticks::new(200));
+}

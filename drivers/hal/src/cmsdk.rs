@@ -1,0 +1,109 @@
+//! The APB timers of Arm's Cortex-M System Design Kit, as in the MPS2 and MPS3 boards.
+//!
+//! Such a timer has one counter, which counts *down*, and interrupts at zero: no compare register.
+//! To use one as both clock and alarm it would have to be reloaded for each alarm, and the counts
+//! that pass during a reload are lost. So this takes two: the first runs freely and is never
+//! touched, the second counts down to each alarm.
+
+use volatile_register::RW;
+
+use crate::{CompareDriver, Counter, nvic};
+
+/// The registers, after the chapter "APB timer" of the CMSDK's technical reference manual.
+#[repr(C)]
+struct Registers {
+    ctrl: RW<u32>,
+    value: RW<u32>,
+    reload: RW<u32>,
+    /// Reads as the interrupt's status; writing 1 clears it.
+    interrupt: RW<u32>,
+}
+
+const ENABLE: u32 = 1 << 0;
+const INTERRUPT_ENABLE: u32 = 1 << 3;
+
+/// A clock with its registers at `CLOCK`, and an alarm with its registers at `ALARM` and the
+/// interrupt `IRQ`, both counting down `HZ` times a second.
+#[derive(Debug)]
+pub struct CmsdkTimers<const CLOCK: usize, const ALARM: usize, const IRQ: u16, const HZ: u64>(());
+
+/// The driver for [`CmsdkTimers`].
+pub type CmsdkDriver<const CLOCK: usize, const ALARM: usize, const IRQ: u16, const HZ: u64> =
+    CompareDriver<CmsdkTimers<CLOCK, ALARM, IRQ, HZ>>;
+
+/// Both timers of the MPS2 board with the image AN385, at 25 MHz. The interrupt is `TIMER1`'s, 9.
+pub type Mps2 = CmsdkDriver<0x4000_0000, 0x4000_1000, 9, 25_000_000>;
+
+impl<const CLOCK: usize, const ALARM: usize, const IRQ: u16, const HZ: u64>
+    CmsdkDriver<CLOCK, ALARM, IRQ, HZ>
+{
+    /// The driver for two timers that nobody else uses.
+    ///
+    /// # Safety
+    /// At `CLOCK` and `ALARM` are the registers of two such timers, nobody else uses them, and
+    /// `IRQ` is the number of the second one's interrupt.
+    pub const unsafe fn take() -> Self {
+        CompareDriver::new(CmsdkTimers(()))
+    }
+}
+
+impl<const CLOCK: usize, const ALARM: usize, const IRQ: u16, const HZ: u64>
+    CmsdkTimers<CLOCK, ALARM, IRQ, HZ>
+{
+    fn clock(&self) -> &Registers {
+        // SAFETY: whoever made this promised that they are there.
+        unsafe { &*(CLOCK as *const Registers) }
+    }
+
+    fn alarm(&self) -> &Registers {
+        // SAFETY: as above.
+        unsafe { &*(ALARM as *const Registers) }
+    }
+}
+
+impl<const CLOCK: usize, const ALARM: usize, const IRQ: u16, const HZ: u64> Counter
+    for CmsdkTimers<CLOCK, ALARM, IRQ, HZ>
+{
+    const TICK_HZ: u64 = HZ;
+    const BITS: u32 = 32;
+
+    fn start(&self) {
+        // SAFETY: values that the manual allows, for timers that are ours.
+        unsafe {
+            for timer in [self.alarm(), self.clock()] {
+                timer.ctrl.write(0);
+                timer.reload.write(u32::MAX);
+                timer.value.write(u32::MAX);
+                timer.interrupt.write(1);
+            }
+            self.clock().ctrl.write(ENABLE);
+        }
+    }
+
+    #[inline]
+    fn count(&self) -> u64 {
+        (!self.clock().value.read()).into()
+    }
+
+    /// The alarm rings a few processor cycles after the count, those between reading one timer and
+    /// setting the other.
+    fn set_compare(&self, at: u64) {
+        let alarm = self.alarm();
+        let left = (at as u32).wrapping_sub(self.count() as u32);
+        // SAFETY: the registers are for that. A value of zero would never be counted down to.
+        unsafe {
+            alarm.ctrl.write(0);
+            alarm.value.write(left.max(1));
+            alarm.ctrl.write(ENABLE | INTERRUPT_ENABLE);
+        }
+    }
+
+    fn acknowledge(&self) {
+        // SAFETY: clears the interrupt.
+        unsafe { self.alarm().interrupt.write(1) };
+    }
+
+    fn pend(&self) {
+        nvic::pend(IRQ);
+    }
+}

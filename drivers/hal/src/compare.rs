@@ -1,0 +1,214 @@
+//! The driver that any [`Counter`] becomes.
+//!
+//! # Who writes what
+//!
+//! The halves of the counter's rounds that have passed are noted by the compare interrupt alone, of
+//! which there is one at a time. Everybody reads them. They are two words, because one of 32 bits
+//! would end after 100 days of 16 bits at 16 MHz, and two cannot be read in one step: the upper one
+//! extends the lower one in the same way in which both extend the counter (see `extend`), so it may
+//! be read any time before it.
+//!
+//! # Why no alarm is lost
+//!
+//! Compare registers ring when the count *becomes* their value. So [`arm`](CompareDriver::arm)
+//! looks at the clock after it has written the register: if the time is not there yet, the counter
+//! has still to come past it. The register is never set beyond the end of the running half; that
+//! is an early alarm, which the engine allows, and the moment at which the half gets noted.
+
+#[cfg(not(test))]
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicBool, Ordering::*};
+#[cfg(test)]
+use tests::AtomicU32;
+
+use moirai_timer_core::{Armed, Driver, Ticks};
+
+use crate::Counter;
+use crate::extend::{end_of_half, extend, is_due};
+
+/// The clock and alarm of a [`Counter`].
+///
+/// ```
+/// use moirai_timer_core::Timer;
+/// use moirai_timer_hal::{CompareDriver, Counter};
+///
+/// struct Tim2;
+///
+/// impl Counter for Tim2 {
+///     const TICK_HZ: u64 = 1_000_000;
+///     const BITS: u32 = 32;
+///     fn start(&self) { /* prescaler, compare interrupt on, counter on */ }
+///     fn count(&self) -> u64 { 0 /* the counter's register */ }
+///     fn set_compare(&self, _at: u64) { /* the compare register */ }
+///     fn acknowledge(&self) { /* the interrupt flag */ }
+///     fn pend(&self) { /* NVIC::pend(..) */ }
+/// }
+///
+/// static TIMER: Timer<CompareDriver<Tim2>, 32> = Timer::new(CompareDriver::new(Tim2));
+///
+/// // In the handler of its interrupt:
+/// fn tim2_handler() {
+///     TIMER.driver().acknowledge();
+///     TIMER.on_alarm();
+/// }
+///
+/// // Once, then unmask the interrupt:
+/// TIMER.driver().start();
+/// ```
+///
+/// # Interrupts
+///
+/// One for each alarm, one for each registration that is earlier than the alarm, and two in each
+/// round of the counter, which keep the time. No other: with a counter of 64 bits, nothing
+/// armed is no interrupt.
+///
+/// The handler must not be kept waiting for more than half a round of the counter (at 1 MHz, 32 ms
+/// of 16 bits, or half an hour of 32), or the clock falls behind. It may have any priority; the
+/// clock may be read at any other, and from where interrupts are masked.
+///
+/// # Before it is started
+///
+/// The time is 0, and stands still. Sleeps can be armed; they fire once it runs.
+#[derive(Debug)]
+pub struct CompareDriver<C> {
+    counter: C,
+    started: AtomicBool,
+    noted: AtomicU32,
+    noted_rounds: AtomicU32,
+}
+
+impl<C: Counter> CompareDriver<C> {
+    /// The driver for a counter that nobody else uses.
+    ///
+    /// Fails to compile if the counter has less than 16 bits or more than 64:
+    ///
+    /// ```compile_fail
+    /// # use moirai_timer_hal::{CompareDriver, Counter};
+    /// struct Narrow;
+    /// impl Counter for Narrow {
+    ///     const BITS: u32 = 8;
+    /// #   const TICK_HZ: u64 = 1_000_000;
+    /// #   fn start(&self) {}
+    /// #   fn count(&self) -> u64 { 0 }
+    /// #   fn set_compare(&self, _at: u64) {}
+    /// #   fn acknowledge(&self) {}
+    /// #   fn pend(&self) {}
+    ///     // ..
+    /// }
+    /// static DRIVER: CompareDriver<Narrow> = CompareDriver::new(Narrow);
+    /// ```
+    pub const fn new(counter: C) -> Self {
+        const { assert!(C::BITS >= 16 && C::BITS <= 64, "a counter has 16 to 64 bits") };
+        const { assert!(C::TICK_HZ > 0, "a clock ticks") };
+        const { assert!(C::LEAD > 0 && C::LEAD < 1 << 14, "the lead is a few counts") };
+        Self::over(counter)
+    }
+
+    const fn over(counter: C) -> Self {
+        CompareDriver {
+            counter,
+            started: AtomicBool::new(false),
+            noted: AtomicU32::new(0),
+            noted_rounds: AtomicU32::new(0),
+        }
+    }
+
+    /// The counter.
+    pub fn counter(&self) -> &C {
+        &self.counter
+    }
+
+    /// Starts the counter, and asks for a turn, for what was armed before.
+    ///
+    /// To be called once. The interrupt's priority, and that it is unmasked, is up to the program.
+    pub fn start(&self) {
+        self.counter.start();
+        self.started.store(true, Release);
+        self.counter.pend();
+    }
+
+    /// Acknowledges the interrupt, and keeps the time: what its handler calls first.
+    #[inline]
+    pub fn acknowledge(&self) {
+        self.counter.acknowledge();
+        self.note();
+    }
+
+    /// Notes the half that has passed, if one has. To be called by the interrupt's handler.
+    #[inline]
+    fn note(&self) {
+        if C::BITS < 64 && is_due(self.noted.load(Relaxed).into(), self.counter.count(), C::BITS) {
+            let noted = self.noted.load(Relaxed).wrapping_add(1);
+            self.noted.store(noted, Release);
+            if noted << 1 == 0 {
+                let rounds = self.noted_rounds.load(Relaxed).wrapping_add(1);
+                self.noted_rounds.store(rounds, Release);
+            }
+        }
+    }
+
+    #[inline]
+    fn time(&self) -> u64 {
+        if C::BITS == 64 {
+            return self.counter.count();
+        }
+        loop {
+            // In this order: each extends what is read after it.
+            let rounds = self.noted_rounds.load(Acquire);
+            let noted = self.noted.load(Acquire);
+            let count = self.counter.count();
+            // A caller that was held up here for half a round has seen its interrupt come and go.
+            if self.noted.load(Acquire) == noted {
+                return extend(extend(rounds.into(), noted.into(), u32::BITS), count, C::BITS);
+            }
+        }
+    }
+}
+
+impl<C: Counter> Driver for CompareDriver<C> {
+    const TICK_HZ: u64 = C::TICK_HZ;
+
+    #[inline]
+    fn now(&self) -> Ticks {
+        if !self.started.load(Acquire) {
+            return Ticks::ZERO;
+        }
+        Ticks::new(self.time())
+    }
+
+    /// To be called by the interrupt's handler, through
+    /// [`on_alarm`](moirai_timer_core::Engine::on_alarm).
+    fn arm(&self, at: Ticks) -> Armed {
+        if !self.started.load(Acquire) {
+            // No time passes yet. `start` asks for a turn.
+            return Armed::Pending;
+        }
+        loop {
+            self.note();
+            let now = self.now().get();
+            if at.get() < now.saturating_add(C::LEAD) {
+                return Armed::Elapsed;
+            }
+            let ring =
+                if C::BITS < 64 { at.get().min(end_of_half(now, C::BITS)) } else { at.get() };
+            self.counter.set_compare(ring & (u64::MAX >> (64 - C::BITS)));
+            if self.now().get().saturating_add(C::LEAD) <= ring {
+                return Armed::Pending;
+            }
+            // It went by, or is too near to be seen. If it is the end of a half, the next follows,
+            // within `LEAD` counts.
+        }
+    }
+
+    fn disarm(&self) {
+        // The clock still has to be kept.
+        let _ = self.arm(Ticks::NEVER);
+    }
+
+    fn pend(&self) {
+        self.counter.pend();
+    }
+}
+
+#[cfg(test)]
+mod tests;

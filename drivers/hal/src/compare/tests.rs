@@ -1,0 +1,319 @@
+//! The driver on a counter of six bits that advances, and is interrupted, between any two of the
+//! driver's accesses to memory or registers.
+
+use std::boxed::Box;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use core::sync::atomic::Ordering;
+
+use moirai_timer_core::{Armed, Driver, Ticks};
+
+use super::CompareDriver;
+use crate::Counter;
+
+const BITS: u32 = 6;
+const ROUND: u64 = 1 << BITS;
+const HALF: u64 = ROUND / 2;
+
+std::thread_local! {
+    /// What happens before each access.
+    static BETWEEN: RefCell<Option<Rc<dyn Fn()>>> = const { RefCell::new(None) };
+}
+
+fn step() {
+    let between = BETWEEN.with_borrow(Clone::clone);
+    if let Some(between) = between {
+        between();
+    }
+}
+
+/// The processor's atomic, with a step before each access.
+#[derive(Debug)]
+pub(super) struct AtomicU32(core::sync::atomic::AtomicU32);
+
+impl AtomicU32 {
+    pub(super) const fn new(value: u32) -> Self {
+        AtomicU32(core::sync::atomic::AtomicU32::new(value))
+    }
+
+    pub(super) fn load(&self, order: Ordering) -> u32 {
+        step();
+        self.0.load(order)
+    }
+
+    pub(super) fn store(&self, value: u32, order: Ordering) {
+        step();
+        self.0.store(value, order);
+    }
+}
+
+/// A counter that rings only when it *becomes* its compare value.
+#[derive(Default)]
+struct Model<const LEAD: u64> {
+    time: Cell<u64>,
+    compare: Cell<u64>,
+    /// When the compare register was written.
+    written: Cell<u64>,
+    flag: Cell<bool>,
+    pended: Cell<bool>,
+}
+
+impl<const LEAD: u64> Model<LEAD> {
+    fn tick(&self) {
+        self.time.set(self.time.get() + 1);
+        let seen = self.time.get() >= self.written.get() + LEAD;
+        if seen && self.time.get() % ROUND == self.compare.get() {
+            self.flag.set(true);
+        }
+    }
+
+    fn interrupts(&self) -> bool {
+        self.flag.get() || self.pended.get()
+    }
+}
+
+impl<const LEAD: u64> Counter for &Model<LEAD> {
+    const TICK_HZ: u64 = 1000;
+    const BITS: u32 = BITS;
+    const LEAD: u64 = LEAD;
+
+    fn start(&self) {}
+
+    fn count(&self) -> u64 {
+        step();
+        self.time.get() % ROUND
+    }
+
+    fn set_compare(&self, at: u64) {
+        step();
+        assert!(at < ROUND);
+        self.compare.set(at);
+        self.written.set(self.time.get());
+    }
+
+    fn acknowledge(&self) {
+        step();
+        self.flag.set(false);
+    }
+
+    fn pend(&self) {
+        self.pended.set(true);
+    }
+}
+
+/// A machine with one interrupt, whose handler keeps the time and sets no alarm.
+struct Machine<const LEAD: u64> {
+    model: &'static Model<LEAD>,
+    driver: &'static CompareDriver<&'static Model<LEAD>>,
+}
+
+impl<const LEAD: u64> Machine<LEAD> {
+    /// At zero.
+    fn new() -> Self {
+        let model: &'static Model<LEAD> = Box::leak(Box::default());
+        let driver = Box::leak(Box::new(CompareDriver::over(model)));
+        driver.start();
+        let machine = Machine { model, driver };
+        machine.set(0, 0);
+        machine
+    }
+
+    /// At `time`, with every half noted that had passed `lag` ticks ago.
+    fn set(&self, time: u64, lag: u64) {
+        let Machine { model, driver } = self;
+        // What the interrupts until then would have left.
+        let noted = time.saturating_sub(lag) / HALF;
+        driver.noted.store(noted as u32, Ordering::Relaxed);
+        model.time.set(time);
+        model.flag.set(time / HALF > noted);
+        model.pended.set(false);
+        model.compare.set((noted + 1) * HALF % ROUND);
+        model.written.set(0);
+    }
+
+    fn handler(&self) {
+        self.model.pended.set(false);
+        self.driver.acknowledge();
+        self.driver.disarm();
+    }
+
+    /// Runs `body` with `rate` ticks before each of its accesses, and `stall` more before the one
+    /// of number `place`; in these, interrupts are served when they are `lag` ticks old, unless they
+    /// are `masked`. Gives the number of accesses too.
+    fn run<T>(
+        &self,
+        (rate, place, stall): (u64, usize, u64),
+        served: Option<u64>,
+        body: impl FnOnce(&Self) -> T,
+    ) -> (T, usize) {
+        let count = Rc::new(Cell::new(0));
+        let age = Cell::new(if self.model.interrupts() { self.model.time.get() % HALF } else { 0 });
+        let this = Machine { model: self.model, driver: self.driver };
+        let counter = count.clone();
+        let between = move || {
+            let here = counter.get();
+            counter.set(here + 1);
+            for _ in 0..rate + if here == place { stall } else { 0 } {
+                this.model.tick();
+                age.set(if this.model.interrupts() { age.get() + 1 } else { 0 });
+                if served.is_some_and(|lag| age.get() > lag) {
+                    // The handler is as good as instantaneous.
+                    let outer = BETWEEN.take();
+                    this.handler();
+                    BETWEEN.set(outer);
+                    age.set(0);
+                }
+            }
+        };
+        BETWEEN.set(Some(Rc::new(between)));
+        let result = body(self);
+        BETWEEN.set(None);
+        (result, count.get())
+    }
+}
+
+/// Runs `body` in every schedule: ticks between accesses, and one stall, at each of its accesses and
+/// of each length. It gives the number of accesses.
+fn in_every_schedule(longest: u64, mut body: impl FnMut((u64, usize, u64)) -> usize) {
+    for rate in 0..=1 {
+        for stall in 0..=longest {
+            let mut place = 0;
+            while place < body((rate, place, stall)) {
+                place += 1;
+            }
+        }
+    }
+}
+
+fn reads_the_time<const LEAD: u64>(machine: &Machine<LEAD>) -> u64 {
+    let before = machine.model.time.get();
+    let now = machine.driver.now().get();
+    let after = machine.model.time.get();
+    assert!((before..=after).contains(&now), "{now} was read between {before} and {after}");
+    now
+}
+
+fn reads_twice<const LEAD: u64>(machine: &Machine<LEAD>) {
+    let first = reads_the_time(machine);
+    assert!(reads_the_time(machine) >= first);
+}
+
+#[test]
+fn a_read_that_is_interrupted_anywhere_for_any_time_is_right() {
+    let machine = Machine::<1>::new();
+    // The handler comes at once, or just in time.
+    for lag in [0, 1, HALF - 2] {
+        for start in 0..2 * ROUND {
+            in_every_schedule(2 * ROUND, |schedule| {
+                machine.set(start, lag);
+                machine.run(schedule, Some(lag), reads_twice).1
+            });
+        }
+    }
+}
+
+#[test]
+fn a_read_that_keeps_the_handler_waiting_is_right() {
+    let machine = Machine::<1>::new();
+    for lag in 0..HALF {
+        for start in 0..2 * ROUND {
+            in_every_schedule(HALF, |schedule| {
+                let (rate, _, stall) = schedule;
+                machine.set(start, lag);
+                // Until the half that is noted next has been waiting for half a round.
+                let noted = u64::from(machine.driver.noted.0.load(Ordering::Relaxed));
+                if start + 12 * rate + stall >= (noted + 2) * HALF {
+                    return 0;
+                }
+                machine.run(schedule, None, reads_twice).1
+            });
+        }
+    }
+}
+
+fn an_alarm_rings_or_says_that_it_will_not<const LEAD: u64>() {
+    let machine = Machine::<LEAD>::new();
+    let model = machine.model;
+    for start in 0..ROUND {
+        for ahead in (0..20).chain(HALF - 3..HALF + 4).chain(ROUND - 4..ROUND + 4) {
+            // Any longer, and the handler would keep itself waiting for half a round.
+            in_every_schedule(HALF - 18, |(rate, place, stall)| {
+                // While it waits for the lead to pass, time must not stand still.
+                let schedule = (rate + u64::from(LEAD > 1 && rate == 0), place, stall);
+                machine.set(start, 0);
+                let at = start + ahead;
+                let (armed, accesses) =
+                    machine.run(schedule, None, |machine| machine.driver.arm(Ticks::new(at)));
+                match armed {
+                    Armed::Elapsed => assert!(model.time.get() + LEAD > at),
+                    Armed::Pending => {
+                        while !model.flag.get() {
+                            assert!(model.time.get() < at, "lost: {start} {ahead} {schedule:?}");
+                            model.tick();
+                        }
+                    }
+                }
+                accesses
+            });
+        }
+    }
+}
+
+#[test]
+fn an_alarm_is_never_lost_wherever_arming_it_is_held_up() {
+    an_alarm_rings_or_says_that_it_will_not::<1>();
+}
+
+#[test]
+fn an_alarm_is_never_lost_on_hardware_that_needs_a_lead() {
+    an_alarm_rings_or_says_that_it_will_not::<3>();
+}
+
+#[test]
+fn the_clock_is_kept_through_more_halves_than_a_word_can_count() {
+    let machine = Machine::<1>::new();
+    machine.driver.noted.store(u32::MAX - 41, Ordering::Relaxed);
+    machine.driver.noted_rounds.store(3, Ordering::Relaxed);
+    let mut last = machine.driver.now().get();
+    let start = last;
+    machine.model.compare.set((machine.model.time.get() / HALF + 1) * HALF % ROUND);
+    let offset = start - machine.model.time.get();
+    while machine.model.time.get() < 100 * HALF {
+        machine.model.tick();
+        let now = machine.driver.now().get();
+        assert_eq!(now, machine.model.time.get() + offset);
+        assert_eq!(now, last + 1);
+        last = now;
+        if machine.model.interrupts() {
+            machine.handler();
+        }
+    }
+}
+
+#[test]
+fn nothing_armed_is_two_interrupts_a_round() {
+    let machine = Machine::<1>::new();
+    machine.handler();
+    let mut interrupts = 0;
+    for _ in 0..100 * ROUND {
+        machine.model.tick();
+        if machine.model.interrupts() {
+            interrupts += 1;
+            machine.handler();
+        }
+    }
+    assert_eq!(interrupts, 200);
+}
+
+#[test]
+fn before_it_is_started_the_time_is_zero_and_nothing_hangs() {
+    let model: &Model<1> = Box::leak(Box::default());
+    let driver = CompareDriver::over(model);
+    model.time.set(5);
+    assert_eq!(driver.now(), Ticks::ZERO);
+    assert_eq!(driver.arm(Ticks::new(1)), Armed::Pending);
+    driver.start();
+    assert!(model.pended.get(), "what was armed before gets its turn");
+    assert_eq!(driver.now(), Ticks::new(5));
+}

@@ -1,0 +1,110 @@
+//! `DelayNs`, blocking and async, on any of our timers.
+
+use core::future::Future;
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+
+use moirai_timer_core::{Handle, Sleep};
+
+/// Below this a blocking delay spins: arming a timer and serving its interrupt is not quicker.
+const SPIN: Duration = Duration::from_micros(20);
+
+/// Gives a timer to those who ask for a `DelayNs`, of `embedded-hal` or of `embedded-hal-async`.
+///
+/// Never shorter than asked for; at most a tick longer, and what the machine takes.
+///
+/// ```
+/// # use moirai_timer_core::{ManualDriver, Timer};
+/// # static TIMER: Timer<ManualDriver, 8> = Timer::new(ManualDriver::new());
+/// # fn wfi() { TIMER.driver().advance(1_000_000); }
+/// use embedded_hal::delay::DelayNs;
+/// use moirai_timer_hal::Delay;
+///
+/// let mut delay = Delay::new(&TIMER, wfi); // cortex_m::asm::wfi
+/// delay.delay_ms(5);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Delay<H> {
+    timer: H,
+    idle: fn(),
+}
+
+impl<H: Handle + Clone> Delay<H> {
+    /// Delays by `timer`; while blocked, waits in `idle`.
+    ///
+    /// `idle` is called in a critical section. It has to return as soon as the timer's interrupt is
+    /// pending, although that is not served yet, and may return at any time before. The instruction
+    /// `wfi` does so, on Cortex-M and on RISC-V, if the program's critical sections mask interrupts
+    /// globally, and if it is not executed by an interrupt handler. Elsewhere, see
+    /// [`spinning`](Self::spinning).
+    pub const fn new(timer: H, idle: fn()) -> Self {
+        Delay { timer, idle }
+    }
+
+    /// Delays by `timer`; while blocked, spins. Works everywhere, also in interrupt handlers.
+    pub const fn spinning(timer: H) -> Self {
+        Delay { timer, idle: core::hint::spin_loop }
+    }
+
+    fn block(&self, duration: Duration) {
+        let sleep = Sleep::after(self.timer.clone(), duration);
+        let deadline = sleep.deadline();
+        // Without a slot no interrupt would come.
+        match sleep.reserved() {
+            Ok(sleep) if duration >= SPIN => self.wait(sleep),
+            _ => self.spin(deadline),
+        }
+    }
+
+    fn spin(&self, deadline: H::Instant) {
+        let sleep = Sleep::at(self.timer.clone(), deadline);
+        while !sleep.is_elapsed() {
+            core::hint::spin_loop();
+        }
+    }
+
+    fn wait(&self, sleep: Sleep<H>) {
+        let mut sleep = pin!(sleep);
+        // Nobody needs to be woken: the interrupt that would do it ends the idling.
+        let mut cx = Context::from_waker(Waker::noop());
+        while sleep.as_mut().poll(&mut cx) == Poll::Pending {
+            critical_section::with(|_| {
+                // An interrupt that comes after this look stays pending, and `idle` returns.
+                if !sleep.is_elapsed() {
+                    (self.idle)();
+                }
+            });
+        }
+    }
+}
+
+/// Blocks, below 20 us by spinning.
+impl<H: Handle + Clone> embedded_hal::delay::DelayNs for Delay<H> {
+    fn delay_ns(&mut self, ns: u32) {
+        self.block(Duration::from_nanos(ns.into()));
+    }
+
+    fn delay_us(&mut self, us: u32) {
+        self.block(Duration::from_micros(us.into()));
+    }
+
+    fn delay_ms(&mut self, ms: u32) {
+        self.block(Duration::from_millis(ms.into()));
+    }
+}
+
+/// Counted from the first poll. Dropping the future cancels it.
+impl<H: Handle + Clone> embedded_hal_async::delay::DelayNs for Delay<H> {
+    async fn delay_ns(&mut self, ns: u32) {
+        Sleep::after(self.timer.clone(), Duration::from_nanos(ns.into())).await;
+    }
+
+    async fn delay_us(&mut self, us: u32) {
+        Sleep::after(self.timer.clone(), Duration::from_micros(us.into())).await;
+    }
+
+    async fn delay_ms(&mut self, ms: u32) {
+        Sleep::after(self.timer.clone(), Duration::from_millis(ms.into())).await;
+    }
+}

@@ -1,0 +1,227 @@
+//! Builds the firmware, runs it in QEMU, and checks what it prints.
+//!
+//! The targets come from rustup, or else from Debian's packages, as in `cross`. QEMU is Debian's.
+
+use anyhow::{Context, Result, ensure};
+use xshell::{Cmd, Shell, cmd};
+
+use crate::shell;
+use crate::{cross, debian};
+
+#[derive(clap::Args, Default)]
+pub(crate) struct Arguments {
+    /// Only the programs whose name contains this.
+    #[arg(default_value = "")]
+    filter: String,
+}
+
+/// What QEMU can be, by the name of the feature that the programs have for it.
+struct Machine {
+    name: &'static str,
+    target: &'static str,
+    /// The emulator and its machine.
+    qemu: &'static str,
+}
+
+const ARMV6M: &str = cross::TARGETS[0];
+const ARMV7M: &str = cross::TARGETS[1];
+const RISCV32: &str = cross::TARGETS[2];
+
+/// The micro:bit has more memory here than on the desk: the suite needs it.
+const MACHINES: [Machine; 6] = [
+    Machine { name: "mps2-an385", target: ARMV7M, qemu: "qemu-system-arm -machine mps2-an385" },
+    Machine { name: "lm3s6965evb", target: ARMV7M, qemu: "qemu-system-arm -machine lm3s6965evb" },
+    Machine {
+        name: "microbit",
+        target: ARMV6M,
+        qemu: "qemu-system-arm -machine microbit -global nrf51-soc.sram-size=65536",
+    },
+    Machine { name: "virt", target: RISCV32, qemu: "qemu-system-riscv32 -machine virt -bios none" },
+    Machine {
+        name: "mps2-an385-systick",
+        target: ARMV7M,
+        qemu: "qemu-system-arm -machine mps2-an385",
+    },
+    Machine {
+        name: "microbit-narrow",
+        target: ARMV6M,
+        qemu: "qemu-system-arm -machine microbit -global nrf51-soc.sram-size=65536",
+    },
+];
+
+/// An instruction is a nanosecond, and idling takes no time: the same on every run.
+const EXACT: [&str; 5] = [
+    "-nographic",
+    "-icount",
+    "shift=0,sleep=off",
+    "-semihosting-config",
+    "enable=on,target=native",
+];
+
+/// Beyond what any program takes, in seconds.
+const FAR_BEYOND: &str = "600";
+
+struct Program {
+    package: &'static str,
+    name: &'static str,
+    /// On how many of the machines it runs, from the first.
+    machines: usize,
+    /// What has to be among what it prints, in this order.
+    prints: &'static [&'static str],
+}
+
+const PROGRAMS: [Program; 7] = [
+    Program {
+        package: "firmware",
+        name: "blinky",
+        machines: 4,
+        prints: &["500 ms: on", "1000 ms: off", "4500 ms: on", "5000 ms: off"],
+    },
+    Program {
+        package: "firmware",
+        name: "block-on",
+        machines: 4,
+        prints: &["10 ms: ticks", "20 ms: fugit's", "30 ms: core's", "30 ms: done"],
+    },
+    Program {
+        package: "firmware",
+        name: "timeout",
+        machines: 4,
+        prints: &["a line of 5", "deadline has elapsed", "the other 2, and the end of the line"],
+    },
+    Program {
+        package: "firmware",
+        name: "delay",
+        machines: 4,
+        prints: &["blocking: 85523 m°C", "async: 85523 m°C, 4 blinks"],
+    },
+    Program {
+        package: "logging",
+        name: "logging",
+        machines: 4,
+        prints: &[
+            "Sleep(never, now ",
+            "a third: Full",
+            "timer full: a sleep polls itself (1 times so far)",
+            "0 fired in true",
+        ],
+    },
+    Program {
+        package: "conformance",
+        name: "suite",
+        machines: 6,
+        prints: &["a sleep of before the start fires after it", "75 cases passed"],
+    },
+    Program {
+        package: "conformance",
+        name: "hardware",
+        machines: 6,
+        prints: &["rung:", "near:", "held up:", "idle:", "wraps:", "passed"],
+    },
+];
+
+pub(crate) fn run(sh: &Shell, Arguments { filter }: &Arguments) -> Result<()> {
+    debian::install_programs(
+        sh,
+        &[("qemu-system-arm", "qemu-system-arm"), ("qemu-system-riscv32", "qemu-system-misc")],
+    )?;
+    let _directory = sh.push_dir("examples-embedded");
+    shell::run(cmd!(sh, "cargo fmt --all --check"))?;
+    let build = Build::choose(sh)?;
+    for program in PROGRAMS.iter().filter(|program| program.name.contains(filter)) {
+        for machine in &MACHINES[..program.machines] {
+            let elf = build.firmware(sh, program, machine)?;
+            let output = emulate(sh, program, machine, &elf)?;
+            check(&output, program)
+                .with_context(|| format!("{} on {}", program.name, machine.name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whose compiler makes the firmware.
+enum Build {
+    Rustup,
+    Debian,
+}
+
+impl Build {
+    fn choose(sh: &Shell) -> Result<Build> {
+        if cross::rustup_has_targets(sh) {
+            return Ok(Build::Rustup);
+        }
+        debian::install(sh)?;
+        Ok(Build::Debian)
+    }
+
+    /// Builds a program; where it is then.
+    fn firmware(&self, sh: &Shell, program: &Program, machine: &Machine) -> Result<String> {
+        let Program { package, name, .. } = program;
+        let Machine { name: feature, target, .. } = machine;
+        // A directory for each machine, so that none undoes what another has built.
+        let directory = format!("{}/embedded/{feature}", target_directory());
+        let arguments = ["-p", package, "--bin", name, "--features", feature];
+        match self {
+            Build::Rustup => {
+                let build = cmd!(sh, "cargo build --release --quiet --target {target}");
+                shell::run(build.args(["--target-dir", &directory]).args(arguments))?;
+            }
+            Build::Debian => debian::build_firmware(sh, target, &directory, &arguments)?,
+        }
+        Ok(format!("{directory}/{target}/release/{name}"))
+    }
+}
+
+fn target_directory() -> String {
+    let default = crate::workspace::root().join("target");
+    let chosen = std::env::var_os("CARGO_TARGET_DIR").map_or(default, Into::into);
+    chosen.display().to_string()
+}
+
+fn emulate(sh: &Shell, program: &Program, machine: &Machine, elf: &str) -> Result<String> {
+    let qemu: Vec<_> = machine.qemu.split(' ').collect();
+    let run = cmd!(sh, "timeout {FAR_BEYOND} {qemu...} {EXACT...} -kernel {elf}");
+    if program.package != "logging" {
+        return shell::read(run);
+    }
+    // It prints no text, but what `defmt-print` makes text of.
+    let bytes = run.quiet().output()?.stdout;
+    let print = defmt_print(sh)?;
+    shell::read(cmd!(sh, "{print} -e {elf}").stdin(bytes))
+}
+
+/// Where `defmt-print` is, after installing it if need be.
+fn defmt_print(sh: &Shell) -> Result<String> {
+    let root = format!("{}/tools", target_directory());
+    let program = format!("{root}/bin/defmt-print");
+    if !sh.path_exists(&program) {
+        let install: Cmd<'_> = cmd!(sh, "cargo install --locked --quiet --root {root} defmt-print");
+        shell::run(install)?;
+    }
+    Ok(program)
+}
+
+/// Whether the lines are among the output, in their order.
+fn check(output: &str, program: &Program) -> Result<()> {
+    let mut rest = output;
+    for line in program.prints {
+        let at = rest.find(line);
+        ensure!(at.is_some(), "it should have printed {line:?}, and printed\n{output}");
+        rest = at.map_or("", |at| &rest[at + line.len()..]);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_have_to_be_there_and_in_order() {
+        let program = |prints| Program { package: "", name: "", machines: 0, prints };
+        assert!(check("one\ntwo\nthree", &program(&["one", "three"])).is_ok());
+        assert!(check("one\ntwo", &program(&["two", "one"])).is_err());
+        assert!(check("one", &program(&["one", "one"])).is_err());
+        assert!(check("", &program(&["one"])).is_err());
+    }
+}
