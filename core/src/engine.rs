@@ -191,25 +191,31 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
 
     // ---- the producers' side ----
 
-    /// Takes a slot if the pool has one at hand.
-    ///
-    /// # Errors
-    /// [`Full`](RegisterError::Full), although a [`drain`](Self::drain) may find some;
-    /// [`ShutDown`](RegisterError::ShutDown).
+    /// Takes a slot if there is one at hand: one that was cancelled, or one of the pool.
     #[inline]
-    pub fn claim_at_hand(&self) -> Result<Claim, RegisterError> {
+    fn slot_at_hand(&self) -> Result<(u32, &Slot), RegisterError> {
         if self.published.closed.load(Relaxed) {
             return Err(RegisterError::ShutDown);
         }
         let cancelled = self.producers.cancelled.load(Relaxed);
         if cancelled != 0 {
             self.producers.cancelled.store(0, Relaxed);
-            if self.slots.slot(cancelled - 1).revive() {
-                return Ok(Claim::new(cancelled - 1));
+            let slot = self.slots.slot(cancelled - 1);
+            if slot.revive() {
+                return Ok((cancelled - 1, slot));
             }
         }
         let index = self.producers.pool.take(&self.slots).ok_or(RegisterError::Full)?;
-        Ok(Claim::new(index))
+        Ok((index, self.slots.slot(index)))
+    }
+
+    /// Takes a slot if the pool has one at hand.
+    ///
+    /// # Errors
+    /// [`Full`](RegisterError::Full), although a [`drain`](Self::drain) may find some;
+    /// [`ShutDown`](RegisterError::ShutDown).
+    pub fn claim_at_hand(&self) -> Result<Claim, RegisterError> {
+        self.slot_at_hand().map(|(index, _)| Claim::new(index))
     }
 
     /// Takes a slot if the pool has one at hand, and arms it.
@@ -220,14 +226,13 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     pub fn arm_at_hand(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
         // First, because it runs code of the task's: if that panics, no slot is lost.
         let waker = waker.clone();
-        let claim = self.claim_at_hand()?;
-        let slot = self.slots.slot(claim.index());
-        // SAFETY: we have the claim.
+        let (index, slot) = self.slot_at_hand()?;
+        // SAFETY: the slot was handed to us, and the claim to it is made below.
         match unsafe { slot.arm(at, waker) } {
-            Ok(news) => self.tell(slot, claim.index(), news, at),
+            Ok(news) => self.tell(slot, index, news, at),
             Err(_) => unreachable!("a slot that was just claimed is idle"),
         }
-        Ok(claim)
+        Ok(Claim::new(index))
     }
 
     /// Asks for a claim until there is one, or nothing is left to drain.
@@ -384,6 +389,22 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         self.leave(unsafe { self.inside.resume() });
     }
 
+    /// Forgets whom to wake, for all sleeps: each of them has to be polled again. The wakers are
+    /// leaked.
+    ///
+    /// For a forked child, in which those that were to be woken run on threads that it does not
+    /// have, and may have left locks taken that their wakers need. Looks at every slot that was
+    /// ever used.
+    ///
+    /// # Safety
+    /// Nobody else uses the timer at this time.
+    pub unsafe fn forget_wakers(&self) {
+        for index in 0..self.producers.pool.reach() {
+            // SAFETY: by the caller's promise.
+            unsafe { self.slots.slot(index).forget_waker() };
+        }
+    }
+
     fn leave(&self, inside: Section<'_, Inside<S>>) {
         if inside.leave() {
             self.driver.pend();
@@ -474,9 +495,6 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     fn apply(&self, inside: &mut Inside<S>, limit: u32) -> Drained {
         let mut free = Chain::new();
         let mut applied = 0;
-        if inside.backlog != 0 {
-            inside.store.reserve(self.slots.capacity());
-        }
         while inside.backlog != 0 && applied < limit {
             let index = inside.backlog - 1;
             let slot = self.slots.slot(index);

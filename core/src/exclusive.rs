@@ -3,10 +3,9 @@
 //! Whoever finds the section taken leaves a mark and goes. The one inside finds the mark when it
 //! leaves, and sees to it that somebody comes back.
 
-use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 
-use crate::sync::{AtomicU8, Ordering::*};
+use crate::sync::{AtomicU8, Ordering::*, UnsafeCell};
 
 const FREE: u8 = 0;
 const TAKEN: u8 = 1;
@@ -86,14 +85,55 @@ impl<T> Deref for Section<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
         // SAFETY: by the Section Invariant nobody else is inside.
-        unsafe { &*self.of.data.get() }
+        self.of.data.with(|data| unsafe { &*data })
     }
 }
 
 impl<T> DerefMut for Section<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: by the Section Invariant nobody else is inside.
-        unsafe { &mut *self.of.data.get() }
+        self.of.data.with_mut(|data| unsafe { &mut *data })
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    //! Rule 3, nobody waits: one at a time is inside, sees what the last one did, and hears of
+    //! everybody who wanted to enter.
+    //!
+    //! Go red when: `try_enter` succeeds with less than acquire; `leave` swaps with less than
+    //! release, or stores without looking; `try_enter_or_mark` gives up without a mark.
+
+    use super::*;
+    use loom::thread;
+    use std::{format, sync::Arc};
+
+    #[test]
+    fn entering_against_leaving() {
+        loom::model(|| {
+            let exclusive = Arc::new(Exclusive::new(0));
+            let _ = format!("{exclusive:?}");
+            // Adds one; whether somebody who enters has to do more, or will be told to.
+            let visit = |exclusive: &Exclusive<u32>| match exclusive.try_enter_or_mark() {
+                Some(mut section) => {
+                    *section += 1;
+                    (1, section.leave())
+                }
+                None => (0, false),
+            };
+            let others = [(); 2].map(|()| {
+                let exclusive = exclusive.clone();
+                thread::spawn(move || visit(&exclusive))
+            });
+            let mut visits = std::vec![visit(&exclusive)];
+            visits.extend(others.map(|other| other.join().unwrap()));
+            let entered: u32 = visits.iter().map(|(entered, _)| entered).sum();
+            assert_eq!(*exclusive.try_enter().expect("all have left"), entered);
+            assert!(
+                entered == 3 || visits.iter().any(|(_, told)| *told),
+                "somebody was kept out, and nobody was told"
+            );
+        });
     }
 }
 
@@ -116,5 +156,16 @@ mod tests {
         let section = exclusive.try_enter().unwrap();
         assert_eq!(*section, 7);
         assert!(!section.leave());
+    }
+
+    #[test]
+    fn whoever_panics_inside_has_left() {
+        let exclusive = Exclusive::new(0);
+        let panics = std::panic::AssertUnwindSafe(|| {
+            let _section = exclusive.try_enter();
+            std::panic::resume_unwind(std::boxed::Box::new(()));
+        });
+        assert!(std::panic::catch_unwind(panics).is_err());
+        assert!(exclusive.try_enter().is_some());
     }
 }

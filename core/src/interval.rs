@@ -40,12 +40,14 @@ impl<H: Handle> Interval<H> {
     ///
     /// # Panics
     /// If `period` is zero.
+    #[track_caller]
     pub fn new(first: Sleep<H>, period: Duration) -> Self {
         let period = first.handle().ticks_in(period);
         Self::every(first, period)
     }
 
     /// Ticks when `first` completes, and then every `period` ticks of the clock.
+    #[track_caller]
     pub(crate) fn every(first: Sleep<H>, period: u64) -> Self {
         assert!(period > 0, "the period of an interval must not be zero");
         Interval { sleep: first, period, missed: MissedTickBehavior::default() }

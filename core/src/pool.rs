@@ -95,6 +95,11 @@ impl Pool {
             .ok()
     }
 
+    /// How many slots have ever been handed out: those below this index.
+    pub(crate) fn reach(&self) -> u32 {
+        self.fresh.load(Relaxed)
+    }
+
     /// Takes back the slots of `chain`.
     pub(crate) fn give_chain(&self, slots: &(impl Slots + ?Sized), chain: Chain) {
         if chain.len == 0 {
@@ -117,6 +122,99 @@ impl Pool {
         let mut chain = Chain::new();
         chain.add(slots.slot(index), index);
         self.give_chain(slots, chain);
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    //! A slot has one holder at a time, who sees what the last one left. (All rules lean on it.)
+    //!
+    //! Go red when: `successor` keeps the count; `give_chain` stores with less than release;
+    //! `take` reads the head, first or on failure, with less than acquire.
+
+    use super::*;
+    use crate::sync::UnsafeCell;
+    use loom::thread;
+    use std::{format, sync::Arc};
+
+    struct World {
+        pool: Pool,
+        slots: [Slot; 2],
+        /// Stands for what only the holder of a slot may touch.
+        held: [UnsafeCell<bool>; 2],
+    }
+
+    impl World {
+        /// All slots have been handed out and have returned: the stack has them all.
+        fn new() -> Arc<World> {
+            let world = Arc::new(World {
+                pool: Pool::new(),
+                slots: [const { Slot::new() }; 2],
+                held: [const { UnsafeCell::new(false) }; 2],
+            });
+            // Loom is to know of everything before the threads start.
+            let _ = format!("{:?} {:?} {:?}", world.pool, world.slots, world.held);
+            let taken = [(); 2].map(|()| world.take().unwrap());
+            taken.into_iter().for_each(|index| world.give(index));
+            world
+        }
+
+        fn take(&self) -> Option<u32> {
+            let index = self.pool.take(&self.slots)?;
+            self.set_held(index, true);
+            Some(index)
+        }
+
+        fn give(&self, index: u32) {
+            self.set_held(index, false);
+            self.pool.give(&self.slots, index);
+        }
+
+        fn set_held(&self, index: u32, now: bool) {
+            // SAFETY: the caller holds the slot; loom fails if it does not do so alone.
+            let before = self.held[index as usize]
+                .with_mut(|held| unsafe { core::mem::replace(&mut *held, now) });
+            assert_ne!(before, now, "slot {index} has two holders");
+        }
+    }
+
+    #[test]
+    fn take_and_give() {
+        loom::model(|| {
+            let world = World::new();
+            let other = thread::spawn({
+                let world = world.clone();
+                move || {
+                    // The stack's top goes, the one below goes, the top returns: A, B, A.
+                    let (top, below) = (world.take(), world.take());
+                    if let Some(top) = top {
+                        world.give(top);
+                    }
+                    below
+                }
+            });
+            let mine = world.take();
+            let theirs = other.join().unwrap();
+            assert!(mine.is_none() || mine != theirs);
+            let left = core::iter::from_fn(|| world.take()).count();
+            assert_eq!(left + mine.iter().count() + theirs.iter().count(), 2, "none is lost");
+        });
+    }
+
+    #[test]
+    fn takers_of_fresh_slots() {
+        loom::model(|| {
+            let world = Arc::new((Pool::new(), [const { Slot::new() }; 2]));
+            let _ = format!("{world:?}");
+            let other = thread::spawn({
+                let world = world.clone();
+                move || world.0.take(&world.1)
+            });
+            let mut taken = [world.0.take(&world.1), other.join().unwrap()];
+            taken.sort();
+            assert_eq!(taken, [Some(0), Some(1)]);
+            assert_eq!(world.0.take(&world.1), None);
+        });
     }
 }
 
@@ -160,5 +258,20 @@ mod tests {
         pool.give(&slots, pool.take(&slots).unwrap());
         assert_eq!(before & INDEX, pool.head.load(Relaxed) & INDEX);
         assert_ne!(before, pool.head.load(Relaxed));
+    }
+
+    #[test]
+    fn the_heads_count_may_wrap_around() {
+        let slots = [const { Slot::new() }; 3];
+        let pool = Pool::new();
+        pool.head.store(u64::from(u32::MAX - 2) << 32, Relaxed);
+        let mut held: Vec<u32> = core::iter::from_fn(|| pool.take(&slots)).collect();
+        for _ in 0..4 {
+            held.drain(..).for_each(|index| pool.give(&slots, index));
+            held.extend(core::iter::from_fn(|| pool.take(&slots)));
+            held.sort();
+            assert_eq!(held, [0, 1, 2]);
+        }
+        assert!(pool.head.load(Relaxed) >> 32 < 30, "it has wrapped");
     }
 }

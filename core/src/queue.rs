@@ -57,6 +57,110 @@ impl CommandQueue {
     }
 }
 
+#[cfg(all(test, loom))]
+mod models {
+    //! Rule 2, never lost: what is pushed is taken, once, in order, with what its producer wrote.
+    //!
+    //! Go red when: `push` stores with less than release; `take` swaps with less than acquire;
+    //! `take` swaps before it restores order, and reads the links of a batch that it has not taken.
+
+    use super::*;
+    use crate::sync::UnsafeCell;
+    use loom::thread;
+    use std::{format, sync::Arc, vec, vec::Vec};
+
+    struct World {
+        queue: CommandQueue,
+        slots: [Slot; 3],
+        /// Stands for what a producer writes into its slot.
+        written: [UnsafeCell<bool>; 3],
+    }
+
+    impl World {
+        fn new() -> Arc<World> {
+            let world = Arc::new(World {
+                queue: CommandQueue::new(),
+                slots: [const { Slot::new() }; 3],
+                written: [const { UnsafeCell::new(false) }; 3],
+            });
+            // Loom is to know of everything before the threads start.
+            let _ = format!("{:?} {:?} {:?}", world.queue, world.slots, world.written);
+            world
+        }
+
+        fn push(&self, index: u32) {
+            // SAFETY: nobody else uses the slot before it is pushed.
+            self.written[index as usize].with_mut(|written| unsafe { *written = true });
+            self.queue.push(&self.slots[index as usize], index);
+        }
+
+        fn take(&self) -> Vec<u32> {
+            let mut taken = vec![];
+            let mut at = self.queue.take(&self.slots);
+            while at != 0 {
+                let index = at - 1;
+                // SAFETY: nobody else uses the slot after it was pushed.
+                assert!(self.written[index as usize].with(|written| unsafe { *written }));
+                taken.push(index);
+                at = self.slots[index as usize].next.load(Relaxed);
+            }
+            taken
+        }
+    }
+
+    #[test]
+    fn push_against_take() {
+        loom::model(|| {
+            let world = World::new();
+            let producer = thread::spawn({
+                let world = world.clone();
+                move || (0..3).for_each(|index| world.push(index))
+            });
+            let mut taken = world.take();
+            taken.extend(world.take());
+            producer.join().unwrap();
+            taken.extend(world.take());
+            assert_eq!(taken, [0, 1, 2], "one producer's commands stay in order");
+        });
+    }
+
+    #[test]
+    fn two_producers_and_a_taker() {
+        loom::model(|| {
+            let world = World::new();
+            let producers = [&[0u32, 1][..], &[2]].map(|indices| {
+                let world = world.clone();
+                thread::spawn(move || indices.iter().for_each(|&index| world.push(index)))
+            });
+            let mut taken = world.take();
+            producers.into_iter().for_each(|producer| producer.join().unwrap());
+            taken.extend(world.take());
+            let place = |index| taken.iter().position(|&other| other == index);
+            assert!(place(0) < place(1), "one producer's commands stay in order");
+            taken.sort();
+            assert_eq!(taken, [0, 1, 2]);
+        });
+    }
+
+    #[test]
+    fn a_producer_and_two_takers() {
+        loom::model(|| {
+            let world = World::new();
+            world.push(0);
+            let taker = thread::spawn({
+                let world = world.clone();
+                move || world.take()
+            });
+            world.push(1);
+            let mut taken = world.take();
+            taken.extend(taker.join().unwrap());
+            taken.extend(world.take());
+            taken.sort();
+            assert_eq!(taken, [0, 1]);
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -47,11 +47,10 @@
 //! Where a side is alone (an idle slot that is not queued, a released one that was unlinked) it
 //! just stores.
 
-use core::cell::UnsafeCell;
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::task::Waker;
 
-use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering::*};
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering::*, UnsafeCell};
 
 use crate::Ticks;
 
@@ -66,7 +65,6 @@ const CANCELLED: u64 = Ended::Cancelled as u64;
 const COMPLETED: u64 = Ended::Completed as u64;
 const CANCELLED_UNLINKED: u64 = Ended::CancelledUnlinked as u64;
 const QUEUED: u64 = 0b1000;
-const ARMED_QUEUED: u64 = ARMED | QUEUED;
 const FLAGS: u64 = PHASE | QUEUED;
 const SHIFT: u32 = 4;
 
@@ -193,7 +191,7 @@ impl Slot {
             return Err(waker);
         }
         // SAFETY: Cell Owner Invariant: the phase is IDLE, which only the holder leaves.
-        unsafe { (*self.waker.get()).write(waker) };
+        self.waker.with_mut(|cell| unsafe { (*cell).write(waker) });
         let armed = word(at, ARMED | QUEUED);
         if now & QUEUED == 0 {
             // The turner does not know of it. The push publishes this, and the waker.
@@ -224,7 +222,7 @@ impl Slot {
         // SAFETY: the cell has been written since the slot was last idle, and only the holder,
         // which is the caller, writes it. The turner may copy the bits out at the same time, and
         // consume them; `will_wake` compares the bits alone.
-        if unsafe { (*self.waker.get()).assume_init_ref() }.will_wake(waker) {
+        if self.waker.with(|cell| unsafe { (*cell).assume_init_ref() }.will_wake(waker)) {
             return Attended::Yes;
         }
         // Cloning runs code of the task's: it may panic, and must not find the slot half-way.
@@ -233,18 +231,30 @@ impl Slot {
             return if phase == IDLE { Attended::Idle } else { Attended::Firing };
         }
         // SAFETY: Cell Owner Invariant: REPLACING is the holder's, and the cell has a waker.
-        let stale = unsafe { (*self.waker.get()).as_mut_ptr().replace(fresh) };
+        let stale = self.waker.with_mut(|cell| unsafe { (*cell).as_mut_ptr().replace(fresh) });
         let attended = match self.change_phase(REPLACING, ARMED) {
             Ok(()) => Attended::Yes,
             Err(_) => {
                 // It fired meanwhile, and the turner left the waker to us.
                 // SAFETY: Cell Owner Invariant: REPLACING and the IDLE that follows it are ours.
-                drop(unsafe { (*self.waker.get()).assume_init_read() });
+                drop(self.waker.with(|cell| unsafe { (*cell).assume_init_read() }));
                 Attended::Idle
             }
         };
         drop(stale);
         attended
+    }
+
+    /// Forgets whom to wake, without dropping the waker: an armed slot stays armed, and its holder
+    /// has to attend to it again.
+    ///
+    /// # Safety
+    /// Nobody else uses the slot at this time.
+    pub(crate) unsafe fn forget_waker(&self) {
+        if self.word.load(Acquire) & PHASE == ARMED {
+            // SAFETY: by the caller's promise nobody owns the cell but us.
+            self.waker.with_mut(|cell| unsafe { (*cell).write(Waker::noop().clone()) });
+        }
     }
 
     /// Moves between phases without touching deadline or flag; gives the phase that stood in the way.
@@ -281,27 +291,34 @@ impl Slot {
     /// The caller is the holder, and is none after this.
     pub(crate) unsafe fn release(&self, ended: Ended) -> (Released, Option<Waker>) {
         let mut now = self.word.load(Acquire);
-        loop {
-            let (ended, queued, goes) = match now & FLAGS {
-                IDLE => return (Released::Free, None),
-                ARMED if ended == Ended::Cancelled => {
-                    (Ended::CancelledUnlinked, QUEUED, Released::Push)
-                }
-                ARMED => (ended, QUEUED, Released::Push),
-                ARMED_QUEUED => (ended, QUEUED, Released::Left),
-                // Fired, or firing: counted by the turner.
-                other => (Ended::Unarmed, other & QUEUED, Released::Left),
-            };
+        while now & PHASE == ARMED {
             // SAFETY: in ARMED the cell has a waker, and as its holder we keep anybody else from
             // writing there. The copy is ours once the word has left ARMED, and no waker before.
-            let waker = (now & PHASE == ARMED)
-                .then(|| ManuallyDrop::new(unsafe { (*self.waker.get()).assume_init_read() }));
-            let next = now & !FLAGS | queued | ended as u64;
+            let waker = self.waker.with(|cell| unsafe { (*cell).assume_init_read() });
+            let waker = ManuallyDrop::new(waker);
+            let linked = now & QUEUED != 0;
+            let phase = match ended {
+                Ended::Cancelled if !linked => CANCELLED_UNLINKED,
+                _ => ended as u64,
+            };
+            let next = now & !FLAGS | QUEUED | phase;
             match self.word.compare_exchange_weak(now, next, AcqRel, Acquire) {
-                Ok(_) => return (goes, waker.map(ManuallyDrop::into_inner)),
+                Ok(_) => {
+                    let goes = if linked { Released::Left } else { Released::Push };
+                    return (goes, Some(ManuallyDrop::into_inner(waker)));
+                }
                 Err(seen) => now = seen,
             }
         }
+        // Fired, or firing: counted by the turner.
+        while now & FLAGS != IDLE {
+            let next = now & !PHASE | Ended::Unarmed as u64;
+            match self.word.compare_exchange_weak(now, next, AcqRel, Acquire) {
+                Ok(_) => return (Released::Left, None),
+                Err(seen) => now = seen,
+            }
+        }
+        (Released::Free, None)
     }
 
     /// Makes the caller the holder of a slot that was cancelled, and is still linked; whether that
@@ -376,7 +393,7 @@ impl Slot {
             }
         };
         // SAFETY: Cell Owner Invariant: FIRING is the turner's, and the cell had a waker in ARMED.
-        let waker = unsafe { (*self.waker.get()).assume_init_read() };
+        let waker = self.waker.with(|cell| unsafe { (*cell).assume_init_read() });
         let free = match self.change_phase(FIRING, IDLE) {
             Ok(()) => false,
             // Released while we had the cell: if it is queued too, its command frees it.

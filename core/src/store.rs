@@ -6,10 +6,7 @@ use crate::Ticks;
 ///
 /// Only the turner touches it, so it is plain data. A store holds an index once at most.
 pub trait Store {
-    /// Makes room for slots with indices below `capacity`. May allocate, if the store can.
-    fn reserve(&mut self, capacity: u32);
-
-    /// Adds `index`, or moves it if it is there.
+    /// Adds `index`, or moves it if it is there. Makes room for it, if the store can.
     ///
     /// # Panics
     /// If there is no room for the index.
@@ -55,11 +52,17 @@ pub(crate) mod tests {
     }
 
     /// Random programs over 64 indices; deadlines up to `reach` ahead, the clock from `start`.
-    pub(crate) fn agrees_with_a_map<S: Store>(new: impl Fn() -> S, start: u64, reach: u64) {
+    /// Now and then `sound` looks whether the store is in order inside.
+    pub(crate) fn agrees_with_a_map<S: Store>(
+        new: impl Fn() -> S,
+        sound: impl Fn(&S),
+        start: u64,
+        reach: u64,
+    ) {
         for seed in 1..20u64 {
             let mut state = 0x9e37_79b9_7f4a_7c15u64.wrapping_mul(seed);
             let (mut store, mut oracle, mut now) = (new(), BTreeMap::new(), start);
-            for _ in 0..3_000 {
+            for step in 0..3_000 {
                 let index = (random(&mut state) % 64) as u32;
                 match random(&mut state) % 8 {
                     0 => assert_eq!(store.remove(index), oracle.remove(&index).is_some()),
@@ -92,6 +95,9 @@ pub(crate) mod tests {
                 assert!(next <= earliest, "{next:?} is after {earliest:?}");
                 assert_eq!(store.len() as usize, oracle.len());
                 assert_eq!(store.is_empty(), oracle.is_empty());
+                if step % 50 == 0 {
+                    sound(&store);
+                }
             }
         }
     }

@@ -4,14 +4,47 @@
 //! For 64-bit fields on 32-bit machines it would take a spin lock instead, which an interrupt
 //! handler must not meet, so those are here. Either way the program picks the implementation of
 //! `critical-section`, and a section lasts for one read and one write.
+//!
+//! Under `cfg(loom)` they are the model checker's, see `modelled`.
 
-pub(crate) use portable_atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering};
+#[cfg(loom)]
+mod modelled;
+#[cfg(loom)]
+pub(crate) use modelled::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, UnsafeCell};
 
-#[cfg(target_has_atomic = "64")]
+pub(crate) use portable_atomic::Ordering;
+#[cfg(not(loom))]
+pub(crate) use portable_atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32};
+
+#[cfg(all(not(loom), target_has_atomic = "64"))]
 pub(crate) use portable_atomic::AtomicU64;
 
-#[cfg(not(target_has_atomic = "64"))]
+#[cfg(all(not(loom), not(target_has_atomic = "64")))]
 pub(crate) use sectioned::AtomicU64;
+
+/// A cell that is reached through closures, so that a model checker can watch who does.
+#[cfg(not(loom))]
+#[derive(Debug)]
+pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
+
+#[cfg(not(loom))]
+impl<T> UnsafeCell<T> {
+    pub(crate) const fn new(data: T) -> Self {
+        UnsafeCell(core::cell::UnsafeCell::new(data))
+    }
+
+    /// For reading.
+    #[inline(always)]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        f(self.0.get())
+    }
+
+    /// For writing.
+    #[inline(always)]
+    pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        f(self.0.get())
+    }
+}
 
 #[cfg(any(test, not(target_has_atomic = "64")))]
 mod sectioned {

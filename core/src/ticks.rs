@@ -48,8 +48,11 @@ impl Ticks {
     /// Timers that may be a little late meet at such points, without knowing of each other.
     #[inline]
     pub(crate) const fn coarsened(self, tolerance: u64) -> Ticks {
+        if tolerance == 0 {
+            return self;
+        }
         let latest = self.after(tolerance);
-        if tolerance == 0 || self.0 == 0 || latest.is_never() {
+        if self.0 == 0 || latest.is_never() {
             return self;
         }
         // The highest bit in which the window's two ends differ: below it the window has every

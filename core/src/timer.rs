@@ -58,6 +58,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     ///
     /// # Panics
     /// If `period` is zero.
+    #[track_caller]
     pub fn interval(&self, period: impl Span) -> Interval<&Self> {
         self.interval_at(self.now(), period)
     }
@@ -66,6 +67,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     ///
     /// # Panics
     /// If `period` is zero.
+    #[track_caller]
     pub fn interval_at(&self, start: Ticks, period: impl Span) -> Interval<&Self> {
         Interval::every(self.sleep_until(start), period.in_ticks(D::TICK_HZ))
     }

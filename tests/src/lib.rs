@@ -27,6 +27,8 @@ extern crate std;
 pub mod cases;
 mod handoff;
 mod manual_rig;
+#[cfg(feature = "std")]
+pub mod model;
 mod rig;
 #[cfg(feature = "std")]
 mod std_rigs;

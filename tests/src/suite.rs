@@ -14,6 +14,7 @@ macro_rules! each_case {
             a_duration_is_counted_from_the_call
             every_poll_is_right_by_the_clock
             a_completed_sleep_stays_ready
+            one_sleep_after_another_takes_no_less_than_their_sum
             a_stray_wake_does_no_harm
             a_duration_beyond_the_clock_waits_for_ever
             a_far_deadline_does_not_hold_up_a_near_one
@@ -23,6 +24,8 @@ macro_rules! each_case {
             equal_deadlines_all_fire
             a_hundred_that_are_due_together_all_wake
             half_of_a_crowd_may_leave
+            dropping_one_of_a_tasks_sleeps_leaves_the_others
+            a_sleep_may_leave_the_deadline_that_it_was_moved_to
 
             a_dropped_sleep_never_wakes
             a_sleep_may_be_dropped_after_it_fired
@@ -32,6 +35,7 @@ macro_rules! each_case {
             a_reset_to_later_wakes_later
             the_last_of_many_resets_counts
             a_reset_to_the_past_wakes_at_once
+            a_sleep_that_is_moved_into_the_past_is_ready_at_the_next_poll
             a_reset_to_never_waits_for_a_reset_from_never
             a_sleep_of_never_can_be_given_a_deadline
             a_completed_sleep_can_be_reset
@@ -53,10 +57,14 @@ macro_rules! each_case {
             a_timeout_of_zero_polls_once
             a_timeout_of_never_never_elapses
             a_timeout_that_ended_never_wakes
+            a_future_that_completes_in_time_ends_its_timeout
+            a_future_that_never_rests_does_not_outlast_its_timeout
 
             an_interval_ticks_every_period
             skipped_ticks_stay_on_schedule
             a_dropped_interval_never_wakes
+            a_tick_that_was_taken_wakes_nobody
+            an_interval_of_the_longest_period_ticks_once
         }
     };
     (unwinding: $then:path $([$($with:tt)*])?) => {
@@ -95,6 +103,14 @@ macro_rules! each_case {
             only_an_earlier_deadline_is_a_command
             a_sleep_that_came_and_went_is_one_command
             a_sleep_that_is_dropped_when_due_does_not_wake
+            a_row_of_deadlines_falls_one_a_tick
+            years_pass_like_moments
+            a_near_sleep_is_on_time_wherever_the_clock_stands
+            a_clock_that_moves_wakes_nobody_until_it_is_turned
+            groups_that_begin_at_different_times_end_at_theirs
+            sleeps_on_a_virtual_clock_end_to_the_tick
+
+            a_timeout_of_the_longest_duration_outlasts_ten_years
 
             a_tolerant_sleep_wakes_within_its_window
             tolerant_timers_meet
@@ -104,6 +120,8 @@ macro_rules! each_case {
             skip_leaves_missed_ticks_out
             an_interval_can_be_reset
             a_period_is_one_tick_at_least
+            an_interval_keeps_its_rule_through_one_absence_after_another
+            an_interval_may_be_put_off_for_longer_than_its_period
 
             without_a_sleep_there_is_no_alarm
             one_far_timer_is_one_interrupt

@@ -21,6 +21,9 @@ fn numbers_out_of_range_are_refused_with_the_range() {
     refuses(Timer::builder().shards(2).capacity(0), "not 0");
     refuses(Timer::builder().shards(1).capacity(1 << 24), "not 16777216");
     refuses(Timer::builder().capacity(usize::MAX), "capacity");
+    refuses(Timer::builder().spin_budget(1.5), "from 0 to 1, not 1.5");
+    refuses(Timer::builder().spin_budget(-0.1), "not -0.1");
+    refuses(Timer::builder().spin_budget(f64::NAN), "not NaN");
 }
 
 #[test]
@@ -40,6 +43,8 @@ fn every_valid_setting_makes_a_timer_that_works() {
         Timer::builder().thread_name("a name that is longer than systems show"),
         Timer::builder().precision(Precision::Relaxed),
         Timer::builder().precision(Precision::Exact),
+        Timer::builder().spin_budget(0.0),
+        Timer::builder().spin_budget(1.0),
         Timer::builder().without_thread(),
     ];
     for builder in builders {

@@ -97,3 +97,48 @@ fn sleeps_may_be_dropped_on_another_thread() {
     assert_eq!(timer.metrics().full_repolls, 0);
     assert_eq!(timer.metrics().cancelled, 5 * MANY as u64);
 }
+
+/// A task that wakes itself all the time keeps its executor busy, and not the timer waiting.
+#[test]
+fn a_task_that_never_rests_sees_its_deadline() {
+    async fn restless() {
+        let mut sleep = sleep(Duration::from_millis(5));
+        let deadline = sleep.deadline();
+        std::future::poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            Pin::new(&mut sleep).poll(cx)
+        })
+        .await;
+        assert!(Instant::now() >= deadline);
+    }
+    for workers in [1, 4] {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(workers).build().unwrap();
+        runtime.block_on(runtime.spawn(restless())).unwrap();
+    }
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(restless());
+    smol::block_on(smol::spawn(restless()));
+    block_on(restless());
+}
+
+/// One thread waits for a sleep, another moves it: first away, then near.
+#[test]
+fn a_sleep_can_be_moved_while_another_thread_waits_for_it() {
+    let shared = std::sync::Mutex::new(sleep(Duration::from_secs(3_600)));
+    let asked = Instant::now();
+    let armed = Task::new();
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            block_on(std::future::poll_fn(|cx| {
+                let polled = Pin::new(&mut *shared.lock().unwrap()).poll(cx);
+                armed.waker().wake();
+                polled
+            }));
+        });
+        until(|| armed.is_woken());
+        shared.lock().unwrap().reset_after(Duration::from_secs(7_200));
+        shared.lock().unwrap().reset_after(Duration::from_millis(5));
+        until(|| waits.is_finished());
+    });
+    assert!(asked.elapsed() >= Duration::from_millis(5));
+}

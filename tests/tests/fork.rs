@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -215,6 +215,108 @@ fn a_fork_amid_the_bustle_leaves_the_child_a_timer_that_works() {
         bustlers.into_iter().for_each(|bustler| bustler.join().unwrap());
     });
     assert_eq!(lost, 0, "a child's timer did not fire");
+}
+
+/// A waker that belongs to an executor which the child does not have may find a lock that is taken
+/// for ever. It must not take the child's timer with it.
+#[test]
+fn the_wakers_of_the_parents_tasks_are_not_called_in_the_child() {
+    let _guard = ONE_AT_A_TIME.lock();
+    let own = Timer::builder().shards(1).thread_name("forked").build().unwrap();
+    let parent = std::process::id();
+    let task = Task::new();
+    let hangs_in_the_child = || {
+        while std::process::id() != parent {
+            thread::park();
+        }
+    };
+    task.hooked(&hangs_in_the_child, || {
+        let mut of_the_parent = own.sleep(LATER);
+        if task.polls(|cx| Pin::new(&mut of_the_parent).poll(cx)).is_ready() {
+            return;
+        }
+        let deadline = of_the_parent.deadline();
+        let fine = in_a_child(|| {
+            // Later than that of the parent's.
+            wait_for(own.sleep_until(deadline + SHORT)) && wait_for(of_the_parent)
+        });
+        assert!(fine, "the child's timer hangs");
+    });
+}
+
+/// The executor that forks is there in the child too, and goes on.
+#[test]
+fn block_on_goes_on_in_the_child() {
+    let _guard = ONE_AT_A_TIME.lock();
+    let mut waiting = sleep(LATER);
+    let mut child = None;
+    block_on(std::future::poll_fn(|cx| {
+        if Pin::new(&mut waiting).poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        // SAFETY: the child has one thread, and leaves through `_exit`; its alarm clock ends it if
+        // it hangs.
+        child = child.or_else(|| unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                libc::alarm(LIMIT);
+            }
+            Some(child)
+        });
+        Poll::Pending
+    }));
+    let Some(child) = child else { return };
+    assert!(child >= 0, "fork failed");
+    let mut status = 0;
+    // SAFETY: ends the child, or waits for it.
+    unsafe {
+        if child == 0 {
+            libc::_exit(0);
+        }
+        assert_eq!(libc::waitpid(child, &mut status, 0), child);
+    }
+    assert!(libc::WIFEXITED(status), "the child waits for a wake that does not come");
+}
+
+/// The fork comes while the parent is about to register whom to rouse. The child must not inherit
+/// that.
+#[test]
+fn a_fork_amid_the_registration_of_the_driver_leaves_the_child_one_that_is_roused() {
+    static FORKS: AtomicBool = AtomicBool::new(false);
+    static FINE: AtomicBool = AtomicBool::new(false);
+    static TIMER: Mutex<Option<Timer>> = Mutex::new(None);
+
+    fn clone(_: *const ()) -> RawWaker {
+        if FORKS.swap(false, SeqCst) {
+            let timer = TIMER.lock().unwrap().clone().unwrap();
+            FINE.store(in_a_child(|| is_roused(&timer)), SeqCst);
+        }
+        RawWaker::new(std::ptr::null(), &TABLE)
+    }
+    static TABLE: RawWakerVTable = RawWakerVTable::new(clone, |_| {}, |_| {}, |_| {});
+
+    /// Whether a thread that drives, and has nothing to wait for, hears of a sleep.
+    fn is_roused(timer: &Timer) -> bool {
+        let driver = timer.clone();
+        // It ends with the child.
+        thread::spawn(move || driver.block_on(std::future::pending::<()>()));
+        // It sleeps after the first at the latest.
+        (0..3).all(|_| wait_for(timer.sleep(SHORT)))
+    }
+
+    let _guard = ONE_AT_A_TIME.lock();
+    // SAFETY: the table keeps the contract of wakers, as there is nothing to be kept.
+    let waker = unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &TABLE)) };
+    let timer = Timer::builder().shards(1).driven_by(waker).build().unwrap();
+    *TIMER.lock().unwrap() = Some(timer.clone());
+    timer.turn();
+    // A registration clones the waker unless it has it already: the nudge uses that up.
+    drop(polled(timer.sleep(Duration::from_secs(60))));
+    FORKS.store(true, SeqCst);
+    timer.turn();
+    assert!(!FORKS.load(SeqCst), "it was not forked");
+    assert!(FINE.load(SeqCst), "the child's driver sleeps on");
+    *TIMER.lock().unwrap() = None;
 }
 
 /// What a child counts is its own.

@@ -18,7 +18,8 @@ const COMPILER: Variables<'_> = &[("RUSTC", "/usr/bin/rustc"), ("RUSTC_BOOTSTRAP
 
 /// What rustup's cargo, which runs this program, sets for its children. In Debian's cargo it would
 /// bring rustup's compiler and libraries back in.
-const OF_RUSTUP: [&str; 5] = ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN", "LD_LIBRARY_PATH"];
+pub(crate) const OF_RUSTUP: [&str; 5] =
+    ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN", "LD_LIBRARY_PATH"];
 
 /// Installs those of the packages that are missing, after saying so.
 pub(crate) fn install(sh: &Shell) -> Result<()> {

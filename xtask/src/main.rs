@@ -6,8 +6,14 @@ mod bench;
 mod cross;
 mod debian;
 mod embedded;
+mod fuzz;
+mod model;
+mod mutants;
+mod sanitize;
 mod shell;
+mod soak;
 mod test;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;
@@ -30,6 +36,16 @@ enum Command {
     Test(test::Arguments),
     /// Measure against the peers, in one run.
     Bench(bench::Arguments),
+    /// Look for programs that the model's oracle disagrees with, led by coverage.
+    Fuzz(fuzz::Arguments),
+    /// Run the tests under the thread, address and leak sanitizers.
+    Sanitize(sanitize::Arguments),
+    /// Change the core in small ways, and see whether the tests notice.
+    Mutants(mutants::Arguments),
+    /// Check every interleaving of the engine's races, and random schedules of the std driver.
+    Model(model::Arguments),
+    /// Do everything to timers at once, for as long as you like.
+    Soak(soak::Arguments),
     /// Build the firmware, run it in QEMU, and check what it prints.
     Embedded(embedded::Arguments),
 }
@@ -50,6 +66,11 @@ fn run(command: &Command) -> Result<()> {
     match command {
         Command::Test(arguments) => test::run(&sh, arguments),
         Command::Bench(arguments) => bench::run(&sh, arguments),
+        Command::Fuzz(arguments) => fuzz::run(&sh, arguments),
+        Command::Sanitize(arguments) => sanitize::run(&sh, arguments),
+        Command::Mutants(arguments) => mutants::run(&sh, arguments),
+        Command::Model(arguments) => model::run(&sh, arguments),
+        Command::Soak(arguments) => soak::run(&sh, arguments),
         Command::Embedded(arguments) => embedded::run(&sh, arguments),
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
-use crate::{cross, embedded, shell, workspace};
+use crate::{cross, embedded, model, sanitize, shell, soak, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -21,13 +21,16 @@ pub(crate) struct Arguments {
 /// What a step runs; it is given the crates that are published.
 type Step = fn(&Shell, &[Package]) -> Result<()>;
 
-const STEPS: [(&str, Step); 8] = [
+const STEPS: &[(&str, Step)] = &[
     ("fmt", fmt),
     ("clippy", clippy),
     ("test", test),
+    ("model", |sh, _| model::short(sh)),
     ("doc", doc),
     ("package", package),
     ("smoke", smoke),
+    ("sanitizers", |sh, _| sanitize::concurrent(sh)),
+    ("soak", |sh, _| soak::short(sh)),
     (CROSS_BUILDS, |sh, _| cross::build(sh)),
     (FIRMWARE, |sh, _| embedded::run(sh, &embedded::Arguments::default())),
 ];
@@ -42,7 +45,7 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     let published = workspace::published(sh)?;
     let start = Instant::now();
     let mut summary = Vec::new();
-    for (name, step) in STEPS {
+    for &(name, step) in STEPS {
         eprintln!("\n== {name}");
         if arguments.host_only && [CROSS_BUILDS, FIRMWARE].contains(&name) {
             eprintln!("left out, for --host-only");

@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 
+use crate::fork;
 use crate::parker::Sleeper;
+use crate::sys::sync::Arc;
+use crate::sys::sync::atomic::{AtomicBool, Ordering::*};
+use crate::sys::thread::{self, Thread};
 
 struct Signal {
     woken: AtomicBool,
@@ -38,8 +39,13 @@ pub(crate) fn block_on<F: Future>(
     let mut sleeper = None;
     let mut future = pin!(future);
     loop {
+        let generation = fork::generation();
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;
+        }
+        // This is a child, forked within the poll: what waits has to be polled again.
+        if fork::generation() != generation {
+            continue;
         }
         wait(&|| signal.woken.load(SeqCst), &waker, &mut sleeper);
         signal.woken.store(false, SeqCst);

@@ -3,6 +3,11 @@
 //! Before a fork, every timer is frozen: nobody is inside a store while it is copied, and wakers
 //! that had left it have been woken. In the child the generation is another, so the next sleep
 //! that is created or waited for starts a new thread.
+//!
+//! Nor has the child the threads of the executors whose tasks were waiting. Their wakers would
+//! find locks that are taken for ever, and hang the child's timer; or rouse the parent, through a
+//! file that both have. So the child forgets them all: a sleep of before the fork wakes nobody
+//! until it is polled in the child. `block_on` sees to that for the thread that forked.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU32, Ordering::*};
@@ -19,7 +24,7 @@ static TIMERS: Mutex<Vec<Weak<Core>>> = Mutex::new(Vec::new());
 /// A timer that nobody can turn or begin to drive. Its fields are dropped in this order.
 struct Frozen {
     /// Borrows from `core`.
-    seat: MutexGuard<'static, Seat>,
+    seat: sys::sync::MutexGuard<'static, Seat>,
     core: Arc<Core>,
 }
 
@@ -58,7 +63,7 @@ impl Frozen {
     fn new(core: Arc<Core>) -> Self {
         let seat = core.seat();
         // SAFETY: the mutex does not move while `core` is held, and the guard is dropped first.
-        let seat: MutexGuard<'static, Seat> = unsafe { std::mem::transmute(seat) };
+        let seat: sys::sync::MutexGuard<'static, Seat> = unsafe { std::mem::transmute(seat) };
         core.freeze();
         Frozen { seat, core }
     }
@@ -92,6 +97,8 @@ extern "C" fn child() {
     for mut timer in frozen {
         // Those who turned and drove it are threads that this process does not have.
         timer.core.forget_turns();
+        // SAFETY: the child has this thread alone, and it is here.
+        unsafe { timer.core.forget_others() };
         *timer.seat = Seat::default();
         timer.thaw();
     }

@@ -35,6 +35,8 @@ mod memory;
 mod metrics;
 mod parker;
 mod precision;
+#[cfg(all(test, shuttle))]
+mod schedules;
 mod sys;
 mod timer;
 
@@ -99,6 +101,7 @@ pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::Int
 ///     assert_eq!(ticks.tick().await - first, Duration::from_millis(1));
 /// });
 /// ```
+#[track_caller]
 pub fn interval(period: Duration) -> Interval {
     Timer::global().interval(period)
 }
@@ -107,6 +110,7 @@ pub fn interval(period: Duration) -> Interval {
 ///
 /// # Panics
 /// If `period` is zero.
+#[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     Timer::global().interval_at(start, period)
 }

@@ -3,12 +3,12 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
 use std::{ptr, slice};
 
 use moirai_timer_core::{HeapEntry, Slot, Slots, WheelMemory, WheelNode, WheelStore};
 
 use crate::sys;
+use crate::sys::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
 
 /// Slots in the first segment. Small enough to stay in the first-level cache while they circulate.
 const FIRST: u32 = 256;
@@ -92,9 +92,9 @@ impl Drop for Segments {
 /// The segment of an index, and the place in it.
 #[inline]
 fn place(index: u32) -> (usize, usize) {
-    let shifted = index + FIRST;
+    let shifted = index as usize + FIRST as usize;
     let segment = shifted.ilog2() - FIRST.ilog2();
-    (segment as usize, (shifted - (FIRST << segment)) as usize)
+    (segment as usize, shifted - ((FIRST as usize) << segment))
 }
 
 impl Slots for Segments {
@@ -112,9 +112,12 @@ impl Slots for Segments {
     }
 }
 
-/// The wheel of one shard: its heap takes what is due within 2^16 ns, 66 us. Much less, and timers
-/// are moved down a level more often; much more, and the heap of a busy timer leaves the cache.
+/// The wheel of one shard: its heap takes what is due within 2^20 ns, a millisecond. Much less, and
+/// timers are moved down a level more often; much more, and the heap of a busy timer leaves the cache.
 pub(crate) type Wheel = WheelStore<Growing, 20, 8>;
+
+/// How many nodes or entries are made at once: a page of nodes.
+const STEP: usize = 256;
 
 /// What a wheel needs, in vectors.
 #[derive(Debug, Default)]
@@ -132,17 +135,21 @@ impl WheelMemory for Growing {
         (&self.near, &self.nodes)
     }
 
+    /// Written little by little. Where the allocator moves pages and not bytes, as glibc's does with
+    /// what is large, no step takes long.
     fn reserve(&mut self, capacity: u32) {
-        let capacity = capacity as usize;
-        self.nodes.reserve_exact(capacity.saturating_sub(self.nodes.len()));
-        sys::prefer_large_pages(self.nodes.spare_capacity_mut());
-        self.nodes.resize(capacity, WheelNode::EMPTY);
+        let missing = (capacity as usize).next_multiple_of(STEP) - self.nodes.len();
+        if self.nodes.capacity() - self.nodes.len() < missing {
+            self.nodes.reserve(missing);
+            sys::prefer_large_pages(self.nodes.spare_capacity_mut());
+        }
+        self.nodes.resize(self.nodes.len() + missing, WheelNode::EMPTY);
     }
 
     fn reserve_near(&mut self, len: u32) {
         let len = len as usize;
         if self.near.len() < len {
-            self.near.resize(len.next_power_of_two(), HeapEntry::EMPTY);
+            self.near.resize(len.next_multiple_of(STEP), HeapEntry::EMPTY);
         }
     }
 }

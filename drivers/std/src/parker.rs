@@ -1,33 +1,51 @@
 //! What the timer's driver sleeps on, and what wakes it early.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::cell::UnsafeCell;
 use std::task::{Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 use moirai_timer_core::Ticks;
 
-use crate::{Precision, clock};
+use crate::sys::sync::Arc;
+use crate::sys::sync::atomic::{AtomicBool, Ordering::*};
+use crate::sys::thread::{self, Thread};
+use crate::{Builder, Precision, clock, sys};
 
 /// The nudge of one timer. Whoever drives it registers a waker here, looks whether a turn is
 /// wanted, turns, and sleeps.
 #[derive(Debug)]
 pub(crate) struct Parker {
     pended: AtomicBool,
-    driver: AtomicWaker,
+    driver: UnsafeCell<AtomicWaker>,
 }
+
+// SAFETY: an `AtomicWaker` is `Sync`, and what replaces it is alone.
+unsafe impl Sync for Parker {}
 
 impl Parker {
     pub(crate) const fn new() -> Self {
-        Parker { pended: AtomicBool::new(false), driver: AtomicWaker::new() }
+        Parker { pended: AtomicBool::new(false), driver: UnsafeCell::new(AtomicWaker::new()) }
+    }
+
+    fn driver(&self) -> &AtomicWaker {
+        // SAFETY: `forget` is not called while anybody else is about.
+        unsafe { &*self.driver.get() }
+    }
+
+    /// Forgets the driver. A forked child may find it half-way registered, for ever.
+    ///
+    /// # Safety
+    /// Nobody else uses this at this time.
+    pub(crate) unsafe fn forget(&self) {
+        // SAFETY: by the caller's promise. What was there is leaked, as it may be half-way.
+        unsafe { self.driver.get().write(AtomicWaker::new()) };
     }
 
     /// Asks for a turn. One system call at most, and only if the driver does not know yet.
     pub(crate) fn pend(&self) {
         if !self.pended.swap(true, SeqCst) {
-            self.driver.wake();
+            self.driver().wake();
         }
     }
 
@@ -38,7 +56,7 @@ impl Parker {
     /// forgetting it would leave neither.
     pub(crate) fn attend(&self, waker: &Waker) {
         self.pended.store(false, SeqCst);
-        self.driver.register(waker);
+        self.driver().register(waker);
     }
 
     pub(crate) fn is_pended(&self) -> bool {
@@ -72,7 +90,8 @@ pub(crate) struct Sleeper {
     /// for round trips (Jacobson 1988).
     late: u64,
     deviation: u64,
-    /// When the last sleep ended.
+    allowance: Allowance,
+    /// When the last sleep that was not cut short ended.
     woke: Ticks,
 }
 
@@ -83,10 +102,16 @@ impl Sleeper {
     /// finds everything in the cache.
     const HOT: u64 = 3_000;
     /// Between two wake-ups, if they need not be precise.
-    const RELAXED: u64 = 500_000;
+    const RELAXED: u64 = 1_000_000;
 
-    pub(crate) fn new(precision: Precision) -> Self {
-        Sleeper { precision, late: 50_000, deviation: 25_000, woke: Ticks::ZERO }
+    pub(crate) fn new(config: &Builder) -> Self {
+        Sleeper {
+            precision: config.precision,
+            late: 50_000,
+            deviation: 25_000,
+            allowance: Allowance { share: config.spin_budget, left: 0.0, filled: clock::now() },
+            woke: Ticks::ZERO,
+        }
     }
 
     /// Waits until `until`, or until this thread is unparked or `stop` says so.
@@ -103,37 +128,41 @@ impl Sleeper {
         if self.precision == Precision::Relaxed {
             until = until.max(self.woke.after(Self::RELAXED));
         }
-        let (margin, brief, hot) = match self.precision {
-            Precision::Relaxed => (0, 0, 0),
-            Precision::Default => (0, Self::BRIEF, 0),
-            Precision::Exact => {
-                let margin = (self.late + 4 * self.deviation).clamp(20_000, 1_000_000);
-                (margin, margin, Self::HOT)
-            }
+        let begun = clock::now();
+        // So long before the end it is not parked any more, and so long before, it turns.
+        let (early, hot) = match self.precision {
+            Precision::Relaxed => (0, 0),
+            Precision::Default => (self.allowance.grant(begun, self.late + self.deviation), 0),
+            Precision::Exact => (self.late + 4 * self.deviation, Self::HOT),
         };
-        loop {
-            if stop() {
-                return;
-            }
-            let now = clock::now();
+        let early = early.min(1_000_000);
+        let brief = if self.precision == Precision::Relaxed { 0 } else { early.max(Self::BRIEF) };
+        let mut now = begun;
+        let mut spinning = None;
+        while !stop() {
             let left = until.since(now);
-            if left == 0 {
-                self.woke = now;
-                return;
-            }
             if left <= hot {
-                return;
+                break;
             }
             if left <= brief {
-                std::hint::spin_loop();
+                spinning.get_or_insert(now);
+                sys::spin_loop();
+                now = clock::now();
                 continue;
             }
-            let end = now.after(left - margin);
+            let end = now.after(left - early);
             thread::park_timeout(Duration::from_nanos(end.since(now)));
-            match clock::now() {
-                now if now < end => return,
-                now => self.learn(now.since(end)),
+            now = clock::now();
+            if now < end {
+                break;
             }
+            self.learn(now.since(end));
+        }
+        if let (1.., Some(start)) = (early, spinning) {
+            self.allowance.spend(now.since(start));
+        }
+        if now >= until {
+            self.woke = now;
         }
     }
 
@@ -144,10 +173,50 @@ impl Sleeper {
     }
 }
 
+/// Processor time for being precise: a share of the time that passes.
+struct Allowance {
+    share: f64,
+    /// In nanoseconds. Less than nothing after a wait that took longer than was granted.
+    left: f64,
+    filled: Ticks,
+}
+
+impl Allowance {
+    /// What is not needed is saved up, but no more than this.
+    const MOST: f64 = 1e6;
+
+    /// All of `wanted`, or nothing.
+    fn grant(&mut self, now: Ticks, wanted: u64) -> u64 {
+        let earned = now.since(self.filled) as f64 * self.share;
+        self.left = (self.left + earned).min(Self::MOST);
+        self.filled = now;
+        if self.left >= wanted as f64 { wanted } else { 0 }
+    }
+
+    fn spend(&mut self, nanos: u64) {
+        self.left -= nanos as f64;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::task::{RawWaker, RawWakerVTable};
+
+    #[test]
+    fn precision_is_granted_until_the_share_is_spent() {
+        let start = Ticks::new(1_000);
+        let mut allowance = Allowance { share: 0.01, left: 0.0, filled: start };
+        assert_eq!(allowance.grant(start.after(4_999_900), 50_000), 0);
+        assert_eq!(allowance.grant(start.after(5_000_100), 50_000), 50_000);
+        allowance.spend(50_000);
+        assert_eq!(allowance.grant(start.after(5_000_200), 50_000), 0);
+        // An hour saves up no more than a millisecond.
+        let later = start.after(3_600_000_000_000);
+        assert_eq!(allowance.grant(later, 1_000_000), 1_000_000);
+        allowance.spend(1_000_000);
+        assert_eq!(allowance.grant(later, 1), 0);
+    }
 
     #[test]
     fn a_nudge_that_comes_while_the_waker_is_registered_is_not_forgotten() {

@@ -6,16 +6,19 @@
 /// late; on hardware of one's own it is a fraction of that. `docs/bench` has the measurements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// Wakes up 2,000 times a second at most, and fires together what has come due: up to half a
+    /// Wakes up a thousand times a second at most, and fires together what has come due: up to a
     /// millisecond late. Costs least when very many timers fire.
     Relaxed,
-    /// Parks until the deadline: as late as the system wakes a thread. Deadlines that are less
+    /// Parks until the deadline; or, as long as that takes no more than a hundredth of a
+    /// processor's time (see [`Builder::spin_budget`](crate::Builder::spin_budget)), a little less,
+    /// and spins for the rest. So timers that are due alone, some hundred a second, are a few
+    /// microseconds late, and others as late as the system wakes a thread. Deadlines that are less
     /// than 5 us ahead are waited for without parking, which takes a processor when hundreds of
     /// thousands of timers fire a second.
     #[default]
     Default,
-    /// Parks until a little before the deadline and spins for the rest: less than a microsecond
-    /// late as long as there is a processor free. How early is learned from how late the system
-    /// has been, so each wake-up costs some 100 us of processor time.
+    /// Parks until a little before the deadline and spins for the rest, always: less than a
+    /// microsecond late as long as there is a processor free. How early is learned from how late
+    /// the system has been, so each wake-up costs some 100 us of processor time.
     Exact,
 }

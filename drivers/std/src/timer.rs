@@ -1,12 +1,8 @@
 //! The timer that programs hold: shards, a driver for them, and the handle.
 
-use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
-use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use moirai_timer_core::{Armed, Claim, Driver, Engine, Handle, RegisterError, Slots, Ticks};
@@ -15,6 +11,10 @@ use crate::builder::{Builder, Drive};
 use crate::lateness::Recorder;
 use crate::memory::{Growing, Segments, Wheel};
 use crate::parker::{Parker, Sleeper, Unpark};
+use crate::sys::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
+use crate::sys::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use crate::sys::thread::{self, Thread};
+use crate::sys::thread_number;
 use crate::{Interval, Metrics, Sleep, Timeout, clock, fork};
 
 /// The engine of one shard.
@@ -87,6 +87,9 @@ pub(crate) struct Seat {
 /// Sleeps hold a handle too, so a timer lives, and fires, as long as anything waits for it. Its
 /// thread starts with the first sleep that has to wait, and ends after the last handle is gone.
 ///
+/// A forked child may use the timers of its parent, and the sleeps of before the fork, which wake
+/// nobody until they are polled there.
+///
 /// ```
 /// use moirai_timer_std::{Timer, block_on};
 /// use std::time::Duration;
@@ -107,18 +110,6 @@ static GLOBAL: OnceLock<Arc<Core>> = OnceLock::new();
 
 fn global() -> &'static Arc<Core> {
     GLOBAL.get_or_init(|| Core::new(Builder::default()))
-}
-
-/// This thread's number, which picks its shard.
-fn thread_number() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(1);
-    thread_local!(static NUMBER: Cell<usize> = const { Cell::new(0) });
-    NUMBER.with(|number| {
-        if number.get() == 0 {
-            number.set(NEXT.fetch_add(1, Relaxed));
-        }
-        number.get()
-    })
 }
 
 impl Core {
@@ -207,7 +198,7 @@ impl Core {
         }
         let Drive::Thread(name) = &self.config.drive else { return Ok(()) };
         let (core, parker) = (Arc::downgrade(self), self.parker.clone());
-        let mut sleeper = Sleeper::new(self.config.precision);
+        let mut sleeper = Sleeper::new(&self.config);
         let run = move || {
             crate::sys::minimise_timer_slack();
             let waker = Unpark::current();
@@ -277,6 +268,23 @@ impl Core {
     /// The turns that were under way belonged to threads that this process does not have.
     pub(crate) fn forget_turns(&self) {
         self.turning.store(0, SeqCst);
+    }
+
+    /// Those who drove it, and those whom it was to wake, belong to threads that this process does
+    /// not have.
+    ///
+    /// # Safety
+    /// Nobody else uses the timer at this time.
+    pub(crate) unsafe fn forget_others(&self) {
+        for shard in &self.shards {
+            // SAFETY: by the caller's promise.
+            unsafe { shard.forget_wakers() };
+        }
+        // SAFETY: as above.
+        unsafe { self.parker.forget() };
+        if let Drive::Caller(Some(waker)) = &self.config.drive {
+            self.parker.attend(waker);
+        }
     }
 
     pub(crate) fn seat(&self) -> MutexGuard<'_, Seat> {
@@ -389,6 +397,7 @@ impl Timer {
     ///
     /// # Panics
     /// If `period` is zero.
+    #[track_caller]
     pub fn interval(&self, period: Duration) -> Interval {
         self.interval_at(Instant::now(), period)
     }
@@ -397,6 +406,7 @@ impl Timer {
     ///
     /// # Panics
     /// If `period` is zero.
+    #[track_caller]
     pub fn interval_at(&self, start: Instant, period: Duration) -> Interval {
         Interval::new(self.sleep_until(start), period)
     }
@@ -422,7 +432,7 @@ impl Timer {
         }
         let sleeper = sleeper.get_or_insert_with(|| {
             crate::sys::minimise_timer_slack();
-            Sleeper::new(core.config.precision)
+            Sleeper::new(&core.config)
         });
         while !woken() {
             if !core.take_seat() {

@@ -217,3 +217,145 @@ pub fn a_sleep_that_is_dropped_when_due_does_not_wake<R: ClockRig>(rig: &R, _: u
     assert_eq!(rig.metrics().cancelled, 2);
     Ok(())
 }
+
+/// Deadlines in a row, one a tick: at each tick exactly one more is due, however often it is
+/// turned, and whether or not it is polled.
+pub fn a_row_of_deadlines_falls_one_a_tick<R: ClockRig>(rig: &R, _: u64) -> Outcome {
+    const ROW: usize = 120;
+    let start = rig.now();
+    let tasks: [Task; ROW] = core::array::from_fn(|_| Task::new());
+    let mut row: [_; ROW] = core::array::from_fn(|i| at(rig, start.after(1 + i as u64)));
+    for (sleep, task) in row.iter_mut().zip(&tasks) {
+        arm(rig, sleep, task)?;
+    }
+    for tick in 0..=ROW {
+        rig.set_clock(start.after(tick as u64));
+        for _ in 0..2 {
+            rig.turn();
+            rig.interrupts();
+        }
+        for (i, (sleep, task)) in row.iter_mut().zip(&tasks).enumerate() {
+            assert_eq!(task.is_woken(), i < tick, "{i} at {tick}");
+            assert_eq!(poll(sleep, task).is_ready(), i < tick, "{i} at {tick}");
+        }
+    }
+    assert!(tasks.iter().all(|task| task.wakes() == 1));
+    Ok(())
+}
+
+/// A year, five times over, and then ten at once.
+pub fn years_pass_like_moments<R: ClockRig>(rig: &R, _: u64) -> Outcome {
+    let year = rig.handle().ticks_in(Duration::from_secs(365 * 86_400));
+    for years in [1, 1, 1, 1, 1, 10] {
+        let task = Task::new();
+        let deadline = rig.now().after(years * year);
+        let mut sleep = at(rig, deadline);
+        arm(rig, &mut sleep, &task)?;
+        rig.interrupts();
+        rig.set_clock(Ticks::new(deadline.get() - 1));
+        rig.interrupts();
+        assert_eq!(task.wakes(), 0);
+        wait_for(rig, &task);
+        assert_eq!(rig.now(), deadline);
+        assert!(poll(&mut sleep, &task).is_ready());
+    }
+    Ok(())
+}
+
+/// Time is one thing, and the turn that acts on it another: between them nobody is woken, and a
+/// poll knows better than the timer.
+pub fn a_clock_that_moves_wakes_nobody_until_it_is_turned<R: ClockRig>(rig: &R, _: u64) -> Outcome {
+    let (polled, woken) = (Task::new(), Task::new());
+    let start = rig.now();
+    let mut sleeps = [at(rig, start.after(100)), at(rig, start.after(100))];
+    arm(rig, &mut sleeps[0], &polled)?;
+    arm(rig, &mut sleeps[1], &woken)?;
+    rig.interrupts();
+    rig.set_clock(start.after(50));
+    assert_eq!(rig.interrupts(), 0);
+    rig.set_clock(start.after(100));
+    assert_eq!((polled.wakes(), woken.wakes()), (0, 0));
+    assert!(poll(&mut sleeps[0], &polled).is_ready());
+    rig.turn();
+    assert_eq!((polled.wakes(), woken.wakes()), (0, 1));
+    Ok(())
+}
+
+/// Groups that were begun at different times and lie at all distances, on a clock that goes in
+/// great steps: each ends with the first step that reaches it, as a whole.
+pub fn groups_that_begin_at_different_times_end_at_theirs<R: ClockRig>(rig: &R, _: u64) -> Outcome {
+    // What is begun at each time, by when it ends, and how many; times counted from the start.
+    const BEGUN: [(u64, u64, usize); 6] = [
+        (0, 100, 2),
+        (0, 65_535, 3),
+        (0, 6_000_000, 4),
+        (50, 150, 3),
+        (10_150, 80_250, 4),
+        (100_150, 110_150, 2),
+    ];
+    const STEPS: [u64; 9] = [0, 50, 100, 10_150, 60_100, 66_100, 100_150, 140_150, 6_140_150];
+    let start = rig.now();
+    let tasks: [Task; 6] = core::array::from_fn(|_| Task::new());
+    let mut sleeps: [[Option<Sleep<R::Handle>>; 4]; 6] = Default::default();
+    for now in STEPS {
+        rig.set_clock(start.after(now));
+        rig.interrupts();
+        for ((group, task), (begin, end, size)) in sleeps.iter_mut().zip(&tasks).zip(BEGUN) {
+            assert_eq!(task.wakes() as usize, if end <= now { size } else { 0 }, "at {now}");
+            if begin == now {
+                for place in &mut group[..size] {
+                    arm(rig, place.insert(at(rig, start.after(end))), task)?;
+                }
+            }
+        }
+    }
+    assert_eq!(rig.alarm(), None);
+    Ok(())
+}
+
+/// A run on a virtual clock is the same every time: each sleep ends at its deadline, to the tick.
+pub fn sleeps_on_a_virtual_clock_end_to_the_tick<R: ClockRig>(rig: &R, _: u64) -> Outcome {
+    let mut random = 1u64;
+    for _ in 0..1_000 {
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        let task = Task::new();
+        let deadline = rig.now().after(random >> 44);
+        let mut sleep = at(rig, deadline);
+        if poll(&mut sleep, &task).is_pending() {
+            wait_for(rig, &task);
+            assert!(poll(&mut sleep, &task).is_ready());
+        }
+        assert_eq!(rig.now(), deadline);
+    }
+    Ok(())
+}
+
+/// A deadline of years lies in a far corner of the store; wherever the clock stands when near ones
+/// are armed, just before a corner is turned above all, those are on time, and may be dropped.
+pub fn a_near_sleep_is_on_time_wherever_the_clock_stands<R: ClockRig>(rig: &R, _: u64) -> Outcome {
+    let start = rig.now();
+    let far_task = Task::new();
+    let mut far = at(rig, start.after(10 << 36));
+    arm(rig, &mut far, &far_task)?;
+    for bits in 3..39 {
+        rig.wait_until(start.after((1 << bits) - 1));
+        let (first_task, second_task) = (Task::new(), Task::new());
+        let mut first = at(rig, rig.now().after(2));
+        let mut second = at(rig, rig.now().after(3));
+        arm(rig, &mut first, &first_task)?;
+        arm(rig, &mut second, &second_task)?;
+        let deadline = rig.handle().ticks_at(first.deadline());
+        wait_for(rig, &first_task);
+        assert_eq!((rig.now(), second_task.wakes()), (deadline, 0));
+        rig.set_clock(deadline.after(1));
+        rig.interrupts();
+        assert_eq!(second_task.wakes(), 1);
+        drop(first);
+        rig.turn();
+        drop(second);
+    }
+    assert_eq!((rig.now().since(start) < 10 << 36, far_task.wakes()), (true, 0));
+    wait_for(rig, &far_task);
+    assert_eq!(rig.now(), start.after(10 << 36));
+    Ok(())
+}

@@ -73,3 +73,45 @@ pub fn half_of_a_crowd_may_leave<R: Rig>(rig: &R, unit: u64) -> Outcome {
     }
     Ok(())
 }
+
+/// A task may wait for several sleeps at once: each has a deadline and an alarm of its own.
+pub fn dropping_one_of_a_tasks_sleeps_leaves_the_others<R: Rig>(rig: &R, unit: u64) -> Outcome {
+    let task = Task::new();
+    let start = rig.now().after(4 * unit);
+    let mut sleeps = [0, 4, 8].map(|ahead| Some(at(rig, start.after(ahead * unit))));
+    sleeps.iter_mut().flatten().try_for_each(|sleep| arm(rig, sleep, &task))?;
+    sleeps[0] = None;
+    before(rig, start)?;
+    settle(rig, start.after(unit), unit);
+    let wakes = task.wakes();
+    before(rig, start.after(4 * unit))?;
+    assert_eq!(wakes, 0, "woken for one that was dropped");
+    for k in 1..3 {
+        rig.wait(&mut || task.wakes() == k);
+        assert!(rig.now() >= start.after(4 * u64::from(k) * unit));
+    }
+    Ok(())
+}
+
+/// Two share a deadline, and one of them is moved to that of a third: it may leave from there
+/// while the one that stayed fires.
+pub fn a_sleep_may_leave_the_deadline_that_it_was_moved_to<R: Rig>(rig: &R, unit: u64) -> Outcome {
+    let (stays, moves, third) = (Task::new(), Task::new(), Task::new());
+    let near = rig.now().after(4 * unit);
+    let far = near.after(4 * unit);
+    let mut sleeps = [at(rig, near), at(rig, near), at(rig, far)];
+    for (sleep, task) in sleeps.iter_mut().zip([&stays, &moves, &third]) {
+        arm(rig, sleep, task)?;
+    }
+    let [_stays, mut moved, _third] = sleeps;
+    reset(&mut moved, rig.handle(), far);
+    before(rig, near)?;
+    wait_for(rig, &stays);
+    drop(moved);
+    before(rig, far)?;
+    wait_for(rig, &third);
+    settle(rig, far, unit);
+    assert_eq!((stays.wakes(), moves.wakes(), third.wakes()), (1, 0, 1));
+    assert_eq!(moves.wakers(), 0);
+    Ok(())
+}

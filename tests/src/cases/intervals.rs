@@ -174,3 +174,117 @@ pub fn a_period_of_zero_panics<R: Rig>(rig: &R, _: u64) -> Outcome {
     assert!(std::panic::catch_unwind(made).is_err());
     Ok(())
 }
+
+/// A tick that was taken arms nothing: the next poll does.
+pub fn a_tick_that_was_taken_wakes_nobody<R: Rig>(rig: &R, unit: u64) -> Outcome {
+    let task = Task::new();
+    let start = rig.now();
+    let mut interval = every(rig, start, 2 * unit);
+    assert!(tick(rig, &mut interval, &task).is_some());
+    settle(rig, start.after(5 * unit), unit);
+    assert_eq!((task.wakes(), task.wakers()), (0, 0));
+    // It stayed due all the same.
+    assert!(tick(rig, &mut interval, &task).is_some());
+    Ok(())
+}
+
+/// A period that overflows the clock: one tick, and no other until it is reset.
+pub fn an_interval_of_the_longest_period_ticks_once<R: Rig>(rig: &R, unit: u64) -> Outcome {
+    for behavior in [MissedTickBehavior::Burst, MissedTickBehavior::Delay, MissedTickBehavior::Skip]
+    {
+        let task = Task::new();
+        let start = rig.now();
+        let mut interval = Interval::new(at(rig, start), Duration::MAX);
+        interval.set_missed_tick_behavior(behavior);
+        assert_eq!(tick(rig, &mut interval, &task), Some(start));
+        assert_eq!(tick(rig, &mut interval, &task), None);
+        interval.reset();
+        interval.reset_after(Duration::MAX);
+        assert_eq!(tick(rig, &mut interval, &task), None);
+        interval.reset_after(rig.handle().duration_of(2 * unit));
+        let (due, taken) = next(rig, &mut interval, &Task::new());
+        assert!(taken >= due && due >= start.after(2 * unit));
+        assert_eq!(tick(rig, &mut interval, &task), None);
+        assert_eq!(task.wakes(), 0);
+    }
+    Ok(())
+}
+
+/// The same rule after the second absence as after the first, and when there was none.
+pub fn an_interval_keeps_its_rule_through_one_absence_after_another<R: ClockRig>(
+    rig: &R,
+    _: u64,
+) -> Outcome {
+    // When somebody looks, counted from the first tick, and what is due then. The period is 100.
+    type Look = (u64, &'static [u64]);
+    let burst: &[Look] = &[
+        (0, &[0]),
+        (70, &[]),
+        (250, &[100, 200]),
+        (299, &[]),
+        (300, &[300]),
+        (777, &[400, 500, 600, 700]),
+        (800, &[800]),
+    ];
+    let delay: &[Look] = &[
+        (0, &[0]),
+        (70, &[]),
+        (250, &[100]),
+        (349, &[]),
+        (360, &[350]),
+        (777, &[450]),
+        (876, &[]),
+        (877, &[877]),
+    ];
+    let skip: &[Look] = &[
+        (0, &[0]),
+        (70, &[]),
+        (250, &[100]),
+        (299, &[]),
+        (310, &[300]),
+        (777, &[400]),
+        (799, &[]),
+        (800, &[800]),
+    ];
+    for (behavior, looks) in [
+        (MissedTickBehavior::Burst, burst),
+        (MissedTickBehavior::Delay, delay),
+        (MissedTickBehavior::Skip, skip),
+    ] {
+        let task = Task::new();
+        let start = rig.now().after(13);
+        let mut interval = every(rig, start, 100);
+        interval.set_missed_tick_behavior(behavior);
+        assert_eq!(tick(rig, &mut interval, &task), None);
+        for (look, due) in looks {
+            rig.wait_until(start.after(*look));
+            for due in *due {
+                let got = tick(rig, &mut interval, &task);
+                assert_eq!(got, Some(start.after(*due)), "{behavior:?}, looking at {look}");
+            }
+            let got = tick(rig, &mut interval, &task);
+            assert_eq!(got, None, "{behavior:?}, looking at {look}");
+        }
+    }
+    Ok(())
+}
+
+/// The next tick may be further away than the period, which holds again after it.
+pub fn an_interval_may_be_put_off_for_longer_than_its_period<R: ClockRig>(
+    rig: &R,
+    _: u64,
+) -> Outcome {
+    let task = Task::new();
+    let start = rig.now();
+    let mut interval = every(rig, start, 10);
+    assert_eq!(tick(rig, &mut interval, &task), Some(start));
+    assert_eq!(tick(rig, &mut interval, &task), None);
+    interval.reset_at(rig.handle().instant_at(start.after(45)));
+    for passed in [10, 20, 44] {
+        rig.wait_until(start.after(passed));
+        assert_eq!((tick(rig, &mut interval, &task), task.wakes()), (None, 0));
+    }
+    assert_eq!(next(rig, &mut interval, &Task::new()).0, start.after(45));
+    assert_eq!(next(rig, &mut interval, &Task::new()).0, start.after(55));
+    Ok(())
+}

@@ -181,3 +181,19 @@ pub fn a_reserved_sleep_can_be_reset<R: Rig>(rig: &R, unit: u64) -> Outcome {
     assert!(poll(&mut sleep, &task).is_ready());
     Ok(())
 }
+
+/// The poll after a reset into the past need not wait for the timer.
+pub fn a_sleep_that_is_moved_into_the_past_is_ready_at_the_next_poll<R: Rig>(
+    rig: &R,
+    unit: u64,
+) -> Outcome {
+    let task = Task::new();
+    let mut sleep = at(rig, rig.now().after(FAR * unit));
+    arm(rig, &mut sleep, &task)?;
+    let now = rig.now();
+    reset(&mut sleep, rig.handle(), now);
+    assert!(poll(&mut sleep, &task).is_ready());
+    settle(rig, now, unit);
+    assert_eq!(task.wakers(), 0);
+    Ok(())
+}

@@ -151,3 +151,17 @@ pub fn a_sleep_is_unpin_send_and_sync<R: Rig>(_: &R, _: u64) -> Outcome {
     holds::<moirai_timer_core::Timeout<Sleep<R::Handle>, R::Handle>>();
     Ok(())
 }
+
+/// Each begins when the one before has ended, and none is cut short.
+pub fn one_sleep_after_another_takes_no_less_than_their_sum<R: Rig>(rig: &R, unit: u64) -> Outcome {
+    let start = rig.now();
+    for _ in 0..5 {
+        let task = Task::new();
+        let mut sleep = Sleep::after(rig.handle().clone(), rig.handle().duration_of(2 * unit));
+        arm(rig, &mut sleep, &task)?;
+        wait_for(rig, &task);
+        assert!(poll(&mut sleep, &task).is_ready());
+    }
+    assert!(rig.now() >= start.after(10 * unit));
+    Ok(())
+}

@@ -1,10 +1,13 @@
 //! Futures with a deadline.
 
-use core::future::{pending, ready};
+use core::cell::Cell;
+use core::future::{pending, poll_fn, ready};
 use core::pin::pin;
 use core::time::Duration;
 
 use moirai_timer_core::{Handle, Timeout};
+
+use crate::ClockRig;
 
 use super::*;
 
@@ -89,5 +92,70 @@ pub fn a_timeout_that_ended_never_wakes<R: Rig>(rig: &R, unit: u64) -> Outcome {
     settle(rig, deadline.after(2 * unit), unit);
     assert_eq!((task.wakes(), task.wakers()), (0, 0));
     drop(future);
+    Ok(())
+}
+
+/// What the future waited for has come: the timeout gives it, and wakes nobody any more.
+pub fn a_future_that_completes_in_time_ends_its_timeout<R: Rig>(rig: &R, unit: u64) -> Outcome {
+    let task = Task::new();
+    let deadline = rig.now().after(6 * unit);
+    let message = Cell::new(None);
+    let receives = poll_fn(|_| message.take().map_or(Poll::Pending, Poll::Ready));
+    let mut timeout = Timeout::new(receives, at(rig, deadline));
+    for _ in 0..3 {
+        let polled = task.polls(|cx| Pin::new(&mut timeout).poll(cx));
+        before(rig, deadline)?;
+        assert_eq!(polled, Poll::Pending);
+    }
+    message.set(Some(7));
+    assert_eq!(task.polls(|cx| Pin::new(&mut timeout).poll(cx)), Poll::Ready(Ok(7)));
+    before(rig, deadline)?;
+    drop(timeout);
+    settle(rig, deadline.after(2 * unit), unit);
+    assert_eq!((task.wakes(), task.wakers()), (0, 0));
+    Ok(())
+}
+
+/// The time is up also for a future whose task is awake all the time.
+pub fn a_future_that_never_rests_does_not_outlast_its_timeout<R: Rig>(
+    rig: &R,
+    unit: u64,
+) -> Outcome {
+    let task = Task::new();
+    let deadline = rig.now().after(4 * unit);
+    let restless = poll_fn(|cx| {
+        cx.waker().wake_by_ref();
+        Poll::<()>::Pending
+    });
+    let mut timeout = Timeout::new(restless, at(rig, deadline));
+    loop {
+        let now = rig.now();
+        if task.polls(|cx| Pin::new(&mut timeout).poll(cx)).is_ready() {
+            assert!(rig.now() >= deadline);
+            return Ok(());
+        }
+        assert!(now < deadline, "pending {} ticks late", now.since(deadline));
+        rig.wait_until(now.after(unit / 4));
+    }
+}
+
+/// *Never* is later than ten years.
+pub fn a_timeout_of_the_longest_duration_outlasts_ten_years<R: ClockRig>(
+    rig: &R,
+    _: u64,
+) -> Outcome {
+    let task = Task::new();
+    let ten_years = rig.handle().ticks_in(Duration::from_secs(10 * 365 * 86_400));
+    let over = Cell::new(false);
+    let future = poll_fn(|_| if over.get() { Poll::Ready(7) } else { Poll::Pending });
+    let never = Sleep::after(rig.handle().clone(), Duration::MAX);
+    let mut timeout = Timeout::new(future, never);
+    assert_eq!(task.polls(|cx| Pin::new(&mut timeout).poll(cx)), Poll::Pending);
+    rig.set_clock(rig.now().after(ten_years));
+    rig.interrupts();
+    assert_eq!(task.polls(|cx| Pin::new(&mut timeout).poll(cx)), Poll::Pending);
+    over.set(true);
+    assert_eq!(task.polls(|cx| Pin::new(&mut timeout).poll(cx)), Poll::Ready(Ok(7)));
+    assert_eq!(task.wakes(), 0);
     Ok(())
 }

@@ -213,3 +213,29 @@ fn a_thread_that_is_nudged_again_and_again_hears_the_last() {
         assert!(heard, "the timer sleeps on");
     });
 }
+
+/// The deadline passes between the turn and the writing of the alarm: it would never ring. The
+/// handler that set it must notice, and fire without another interrupt.
+#[test]
+fn an_alarm_that_is_over_before_it_is_set_is_not_waited_for() {
+    let mut woken_at_once = vec![];
+    loop {
+        let timer = hooked_timer::<8>();
+        let task = Task::new();
+        let _sleep = armed(timer, 10, &task);
+        timer.driver().hook(woken_at_once.len() as u32, || {
+            timer.driver().manual.set(Ticks::new(20));
+        });
+        timer.on_alarm();
+        if !timer.driver().unhook() {
+            break;
+        }
+        woken_at_once.push(task.is_woken());
+        serve(timer);
+        assert_eq!(task.wakes(), 1);
+    }
+    // The last call is after the alarm was set, and was ahead.
+    assert_eq!(woken_at_once.pop(), Some(false));
+    assert!(woken_at_once.len() > 1);
+    assert!(woken_at_once.iter().all(|woken| *woken), "{woken_at_once:?}");
+}

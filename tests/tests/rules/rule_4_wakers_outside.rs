@@ -163,3 +163,43 @@ fn a_waker_that_panics_when_woken_harms_nobody() {
     assert_eq!(panicked, 1);
     assert_eq!((probe.wakes.load(SeqCst), steady.wakes.load(SeqCst)), (1, 99));
 }
+
+/// A waker that owns a sleep, which goes when its last copy goes, within the timer's own work.
+#[test]
+fn a_waker_may_drop_a_sleep_when_it_is_dropped() {
+    use std::sync::{Arc, Mutex};
+    use std::task::{Context, Wake, Waker};
+
+    type Sleeping = Sleep<&'static HookedTimer<8>>;
+    struct Owner {
+        _owned: Mutex<Sleeping>,
+    }
+    impl Wake for Owner {
+        fn wake(self: Arc<Self>) {}
+    }
+    let timer = hooked_timer::<8>();
+    let owner = || {
+        let mut owned = timer.sleep_until(Ticks::new(1_000));
+        let _ = Pin::new(&mut owned).poll(&mut Context::from_waker(Waker::noop()));
+        let owner = Arc::new(Owner { _owned: Mutex::new(owned) });
+        let mut sleep = timer.sleep_until(timer.now().after(5));
+        let waker = Waker::from(owner);
+        let _ = Pin::new(&mut sleep).poll(&mut Context::from_waker(&waker));
+        sleep
+    };
+    // Cancelled, replaced, fired, completed: each lets go of the last copy.
+    drop(owner());
+    let mut replaced = owner();
+    let _ = Pin::new(&mut replaced).poll(&mut Context::from_waker(Waker::noop()));
+    drop(replaced);
+    let (fired, mut completed) = (owner(), owner());
+    serve(timer);
+    timer.driver().manual.advance(5);
+    let ready = Pin::new(&mut completed).poll(&mut Context::from_waker(Waker::noop())).is_ready();
+    serve(timer);
+    let metrics = timer.metrics().expect("nobody is inside");
+    assert_eq!((ready, metrics.armed, metrics.fired), (true, 0, 2));
+    drop(fired);
+    let all: Vec<_> = (0..8).map(|_| timer.try_sleep_until(Ticks::new(1_000))).collect();
+    assert!(all.iter().all(Result::is_ok), "a slot is lost");
+}

@@ -15,10 +15,6 @@ struct Counted<'a> {
 }
 
 impl Store for Counted<'_> {
-    fn reserve(&mut self, capacity: u32) {
-        self.heap.reserve(capacity);
-    }
-
     fn set(&mut self, index: u32, at: Ticks) {
         self.changes.fetch_add(1, SeqCst);
         self.heap.set(index, at);

@@ -1,0 +1,155 @@
+//! Rule 6: a sleep that is dropped gives its slot back, and wakes nobody.
+
+use loom::thread;
+
+use crate::world::{Task, World};
+use moirai_timer_core::Ticks;
+
+/// Registered, and dropped before a turn has seen it, or while one does.
+///
+/// Goes red when `release` changes the word with less than release, `accept` with less than acquire.
+#[test]
+fn cancel_against_turn() {
+    loom::model(|| {
+        let world = World::<1>::new();
+        let (task, mut sleep) = (Task::new(), world.sleep(10));
+        assert!(task.polls(&mut sleep).is_pending());
+        let holder = thread::spawn(move || drop(sleep));
+        world.on_alarm();
+        holder.join().unwrap();
+        assert_eq!(task.wakers(), 0);
+        world.settle(vec![]);
+        assert_eq!(task.wakes(), 0);
+        world.assert_free();
+    });
+}
+
+/// Dropped while it fires: the waker has one owner, and the slot returns once.
+///
+/// Goes red when `expire` does not give back a slot that was released while it fired.
+#[test]
+fn cancel_against_fire() {
+    loom::model(|| {
+        let world = World::<1>::new();
+        let (task, mut sleep) = (Task::new(), world.sleep(10));
+        assert!(task.polls(&mut sleep).is_pending());
+        world.settle_now();
+        world.set_clock(10);
+        let holder = thread::spawn(move || drop(sleep));
+        world.on_alarm();
+        holder.join().unwrap();
+        assert_eq!(task.wakers(), 0);
+        world.settle(vec![]);
+        assert!(task.wakes() <= 1);
+        world.assert_free();
+    });
+}
+
+/// The task polls at its deadline, and finds it reached, while the turn fires it too.
+#[test]
+fn completion_against_fire() {
+    loom::model(|| {
+        let world = World::<1>::new();
+        let (task, mut sleep) = (Task::new(), world.sleep(10));
+        assert!(task.polls(&mut sleep).is_pending());
+        world.settle_now();
+        world.set_clock(10);
+        let holder = thread::spawn({
+            let task = task.clone();
+            move || assert!(task.polls(&mut sleep).is_ready())
+        });
+        world.on_alarm();
+        holder.join().unwrap();
+        assert_eq!(task.wakers(), 0);
+        world.settle(vec![]);
+        assert_eq!(world.timer().metrics().unwrap().fired, 1, "counted once, by whoever saw it");
+        world.assert_free();
+    });
+}
+
+/// A cancelled slot that is still linked is revived, while the turner takes it out.
+///
+/// Goes red when `accept` frees a released slot with a plain store.
+#[test]
+fn revival_against_turn() {
+    loom::model(|| {
+        let world = World::<1>::new();
+        let (gone, task) = (Task::new(), Task::new());
+        let mut sleep = world.sleep(10);
+        assert!(gone.polls(&mut sleep).is_pending());
+        drop(sleep);
+        world.acknowledge();
+        let holder = thread::spawn({
+            let (task, mut sleep) = (task.clone(), world.sleep(5));
+            move || {
+                let _ = task.polls(&mut sleep);
+                sleep
+            }
+        });
+        world.on_alarm();
+        let mut sleep = holder.join().unwrap();
+        // If there was no slot, the sleep asked to be polled again.
+        assert!(task.polls_again_if_woken(&mut sleep).is_pending());
+        world.settle(vec![(&task, &mut sleep)]);
+        assert_eq!((gone.wakes(), gone.wakers()), (0, 0));
+        drop(sleep);
+        world.assert_free();
+    });
+}
+
+/// Between the release that says *queued* and the push that makes it true, a slot must not be
+/// revived: a turn in between would not find it. Its hint is an old one, which two threads have read.
+///
+/// Goes red when `release` marks a slot that is to be linked as one that is.
+#[test]
+fn revival_against_the_push_of_its_cancellation() {
+    loom::model(|| {
+        let world = World::<3>::new();
+        let (gone, task) = (Task::new(), Task::new());
+        let mut sleep = world.sleep(30);
+        assert!(gone.polls(&mut sleep).is_pending());
+        drop(sleep);
+        let first = thread::spawn({
+            let (world, gone, mut sleep) = (world.clone(), gone.clone(), world.sleep(20));
+            move || {
+                assert!(gone.polls(&mut sleep).is_pending());
+                world.timer().turn();
+                drop(sleep);
+            }
+        });
+        let mut sleep = world.sleep(10);
+        assert!(task.polls(&mut sleep).is_pending());
+        world.acknowledge();
+        world.on_alarm();
+        first.join().unwrap();
+        world.settle(vec![(&task, &mut sleep)]);
+        assert_eq!((gone.wakes(), gone.wakers()), (0, 0));
+    });
+}
+
+/// Brought forward, which queues it, and dropped, while its old deadline makes it fire: it is freed
+/// once, by its command, and counted once.
+///
+/// Goes red when `expire` frees the slot whenever it was released meanwhile; when `release` counts a
+/// sleep that has fired.
+#[test]
+fn cancel_while_queued_against_fire() {
+    loom::model(|| {
+        let world = World::<1>::new();
+        let (task, mut sleep) = (Task::new(), world.sleep(20));
+        assert!(task.polls(&mut sleep).is_pending());
+        world.settle_now();
+        world.set_clock(20);
+        let holder = thread::spawn(move || {
+            sleep.reset(Ticks::new(15));
+            drop(sleep);
+        });
+        world.on_alarm();
+        holder.join().unwrap();
+        assert_eq!(task.wakers(), 0);
+        world.settle(vec![]);
+        let metrics = world.timer().metrics().unwrap();
+        assert_eq!(metrics.fired + metrics.cancelled, 1, "{metrics:?}");
+        world.assert_free();
+    });
+}

@@ -1,0 +1,81 @@
+//! Rules 3 and 8: whoever finds the pool empty helps itself, and whoever is kept out is told.
+
+use loom::thread;
+
+use crate::world::{Task, World};
+
+/// The driver is kept out by a helper, and goes to sleep without knowing anything.
+///
+/// Goes red when `leave` does not pend; when a failed entry leaves no mark.
+#[test]
+fn a_helper_is_inside_when_the_driver_comes() {
+    loom::model(|| {
+        let world = World::<1>::new();
+        let (task, mut sleep) = (Task::new(), world.sleep(10));
+        assert!(task.polls(&mut sleep).is_pending());
+        world.acknowledge();
+        let helper = thread::spawn({
+            let world = world.clone();
+            move || {
+                world.timer().drain();
+            }
+        });
+        world.on_alarm();
+        helper.join().unwrap();
+        world.settle(vec![(&task, &mut sleep)]);
+    });
+}
+
+/// The one inside is about to leave when a producer pushes and wakes a driver that finds the section
+/// taken.
+///
+/// Goes red as the one above.
+#[test]
+fn a_producer_pushes_while_the_holder_leaves() {
+    loom::model(|| {
+        let world = World::<1>::new();
+        let (task, mut sleep) = (Task::new(), world.sleep(10));
+        let producer = thread::spawn({
+            let (world, task) = (world.clone(), task.clone());
+            move || {
+                assert!(task.polls(&mut sleep).is_pending());
+                // The driver on another processor, at once.
+                world.acknowledge();
+                world.on_alarm();
+                sleep
+            }
+        });
+        world.timer().turn();
+        let mut sleep = producer.join().unwrap();
+        world.settle(vec![(&task, &mut sleep)]);
+    });
+}
+
+/// A full pool: the producer drains, and has the slot of a sleep that was dropped, while the driver
+/// turns.
+#[test]
+fn a_full_pool_is_drained_against_the_drivers_turn() {
+    loom::model(|| {
+        let world = World::<1>::new();
+        let (gone, task) = (Task::new(), Task::new());
+        let mut sleep = world.sleep(20);
+        assert!(gone.polls(&mut sleep).is_pending());
+        world.settle_now();
+        drop(sleep);
+        let producer = thread::spawn({
+            let (task, mut sleep) = (task.clone(), world.sleep(10));
+            move || {
+                let _ = task.polls(&mut sleep);
+                sleep
+            }
+        });
+        world.on_alarm();
+        let mut sleep = producer.join().unwrap();
+        // The driver had the slot in its hands: the sleep asked to be polled again.
+        assert!(task.polls_again_if_woken(&mut sleep).is_pending());
+        world.settle(vec![(&task, &mut sleep)]);
+        assert_eq!((gone.wakes(), gone.wakers()), (0, 0));
+        drop(sleep);
+        world.assert_free();
+    });
+}

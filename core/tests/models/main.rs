@@ -1,0 +1,25 @@
+//! Every interleaving of a few calls on a small timer, by loom; run by `cargo xtask model`.
+//!
+//! The engine is the real one, with loom's atomics and cells in place of the machine's (see
+//! `src/sync/modelled.rs`). Each model starts two or three calls at once, lets them all return, and
+//! then lets the timer run *on its alarms alone*: from then on nobody turns it unless it asked for
+//! that. Every sleep that is left has to be woken exactly at its deadline. That is rule 2, never lost,
+//! and every model checks it, beside the rule that it names; see [`World::settle`].
+//!
+//! Each says what makes it *go red*: changes to the engine that were made once, to see it fail.
+//! The parts below the engine, `queue`, `pool` and `exclusive`, have their models beside them.
+//!
+//! Nothing here is bounded: each model explores all there is, which takes the longest a minute. For a
+//! quick look, `LOOM_MAX_PREEMPTIONS=3` leaves out executions in which more than three threads were
+//! stopped where they need not have been; all changes that were tried are found with that, too.
+#![cfg(loom)]
+
+mod world;
+
+mod cancelling;
+mod draining;
+mod last_handle;
+mod registering;
+mod replacing;
+mod resetting;
+mod shutting_down;

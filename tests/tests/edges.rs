@@ -1,0 +1,296 @@
+//! Where time begins, ends, stands still, jumps, and crosses from one unit of a store to the next.
+//!
+//! Each on every store, since the edges of one are the middle of another. The counters of hardware,
+//! which are narrower than a tick, are their drivers' business.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use moirai_timer_core::{
+    Driver, Engine, HeapEntry, HeapMemory, HeapStore, ManualDriver, Sleep, Slot, Slots, Store,
+    Ticks, WheelMemory, WheelNode, WheelStore,
+};
+use moirai_timer_tests::Task;
+
+/// Slots in one piece of memory that is as large as is asked.
+struct Pool(Box<[Slot]>);
+
+impl Slots for Pool {
+    fn capacity(&self) -> u32 {
+        self.0.len() as u32
+    }
+
+    fn slot(&self, index: u32) -> &Slot {
+        &self.0[index as usize]
+    }
+}
+
+#[derive(Default)]
+struct HeapVectors(Vec<HeapEntry>, Vec<u32>);
+
+impl HeapMemory for HeapVectors {
+    fn parts(&mut self) -> (&mut [HeapEntry], &mut [u32]) {
+        (&mut self.0, &mut self.1)
+    }
+
+    fn entries(&self) -> &[HeapEntry] {
+        &self.0
+    }
+
+    fn reserve(&mut self, capacity: u32) {
+        self.0.resize(capacity as usize, HeapEntry::EMPTY);
+        self.1.resize(capacity as usize, 0);
+    }
+}
+
+#[derive(Default)]
+struct WheelVectors(Vec<HeapEntry>, Vec<WheelNode>);
+
+impl WheelMemory for WheelVectors {
+    fn parts(&mut self) -> (&mut [HeapEntry], &mut [WheelNode]) {
+        (&mut self.0, &mut self.1)
+    }
+
+    fn look(&self) -> (&[HeapEntry], &[WheelNode]) {
+        (&self.0, &self.1)
+    }
+
+    fn reserve(&mut self, capacity: u32) {
+        self.1.resize(capacity as usize, WheelNode::EMPTY);
+    }
+
+    fn reserve_near(&mut self, len: u32) {
+        if self.0.len() < len as usize {
+            self.0.resize(len as usize, HeapEntry::EMPTY);
+        }
+    }
+}
+
+type Clock = ManualDriver<1_000_000_000>;
+type Timer<S> = Engine<Clock, Pool, S>;
+
+fn timer<S: Store>(start: Ticks, slots: usize, store: S) -> Timer<S> {
+    let slots = (0..slots).map(|_| Slot::new()).collect();
+    Engine::with_parts(Clock::at(start), Pool(slots), store)
+}
+
+/// Runs the handler as long as its interrupt is due; how often that was.
+fn interrupts<S: Store>(timer: &Timer<S>) -> u32 {
+    let mut count = 0;
+    while timer.driver().take_interrupt() {
+        timer.on_alarm();
+        count += 1;
+        assert!(count < 1_000, "the interrupt never ceases");
+    }
+    count
+}
+
+fn poll<S: Store>(sleep: &mut Sleep<&Timer<S>>, waker: &Waker) -> bool {
+    Pin::new(sleep).poll(&mut Context::from_waker(waker)).is_ready()
+}
+
+/// A module for each store, with each of these tests in it.
+macro_rules! on_stores {
+    ($($store:ident = $new:expr;)* : $tests:tt) => {
+        $(on_stores! { @ $store = $new; $tests })*
+    };
+    (@ $store:ident = $new:expr; [$($test:ident)*]) => {
+        mod $store {
+            use super::*;
+            $(#[test]
+            fn $test() {
+                super::$test(|| $new);
+            })*
+        }
+    };
+}
+
+on_stores! {
+    heap = HeapStore::with_memory(HeapVectors::default());
+    wheel_of_ticks = WheelStore::<_, 0, 12>::with_memory(WheelVectors::default());
+    wheel_as_on_std = WheelStore::<_, 20, 8>::with_memory(WheelVectors::default());
+    wheel_of_few_levels = WheelStore::<_, 50, 2>::with_memory(WheelVectors::default());
+    : [
+        a_deadline_beside_any_boundary_fires_at_its_tick
+        the_clock_ends_at_its_last_tick
+        a_clock_that_stands_still_counts_every_sleep
+    ]
+}
+
+on_stores! {
+    large_heap = HeapStore::with_memory(HeapVectors::default());
+    large_wheel_as_on_std = WheelStore::<_, 20, 8>::with_memory(WheelVectors::default());
+    : [a_million_timers_survive_a_jump_of_an_hour]
+}
+
+/// Boundaries of all powers of two, hence of every level and bucket of a wheel, seen from where
+/// counters of 16, 32 and 59 bits wrap, and from where the clock begins and ends.
+fn a_deadline_beside_any_boundary_fires_at_its_tick<S: Store>(store: impl Fn() -> S) {
+    let starts = [0, 1, (1 << 16) - 1, (1 << 32) - 2, 1 << 32, (1 << 59) - 1, (1 << 60) - 70];
+    let task = Task::new();
+    for start in starts {
+        for bits in 0..60 {
+            for spans in [1u128, 31, 32, 33, 63, 64] {
+                for beside in -1i8..=1 {
+                    let edge = ((u128::from(start >> bits) + spans) << bits)
+                        .saturating_add_signed(beside.into());
+                    let Ok(at) = u64::try_from(edge) else { continue };
+                    if (start + 1..=Ticks::LAST.get()).contains(&at) {
+                        fires_at(&timer(Ticks::new(start), 1, store()), Ticks::new(at), &task);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn fires_at<S: Store>(timer: &Timer<S>, at: Ticks, task: &Task) {
+    let (start, wakes) = (timer.now(), task.wakes());
+    let mut sleep = timer.sleep_until(at);
+    assert!(!poll(&mut sleep, &task.waker()));
+    assert_eq!(interrupts(timer), 1);
+    assert_eq!(timer.driver().alarm(), Some(at), "from {start:?}");
+    timer.driver().set(Ticks::new(at.get() - 1));
+    assert_eq!((interrupts(timer), timer.turn()), (0, Some(at)), "from {start:?}");
+    assert_eq!(task.wakes(), wakes, "early, from {start:?} to {at:?}");
+    timer.driver().set(at);
+    assert_eq!((interrupts(timer), task.wakes()), (1, wakes + 1), "from {start:?} to {at:?}");
+    assert!(poll(&mut sleep, &task.waker()));
+    assert_eq!(timer.driver().alarm(), None);
+}
+
+/// It stays there, what is due there fires, and there is no deadline after it.
+fn the_clock_ends_at_its_last_tick<S: Store>(store: impl Fn() -> S) {
+    let task = Task::new();
+    let timer = timer(Ticks::new(Ticks::LAST.get() - 1), 8, store());
+    let mut last = timer.sleep(Duration::from_nanos(1));
+    let mut beyond = timer.sleep(Duration::from_nanos(2));
+    assert_eq!((last.deadline(), beyond.deadline()), (Ticks::LAST, Ticks::NEVER));
+    assert!(!poll(&mut last, &task.waker()) && !poll(&mut beyond, &task.waker()));
+    interrupts(&timer);
+    timer.driver().advance(u64::MAX);
+    assert_eq!(timer.now(), Ticks::LAST);
+    interrupts(&timer);
+    assert_eq!(task.wakes(), 1);
+    assert!(poll(&mut last, &task.waker()) && !poll(&mut beyond, &task.waker()));
+
+    let mut now = timer.sleep(Duration::ZERO);
+    assert!(poll(&mut now, &task.waker()));
+    let mut soon = timer.sleep(Duration::from_nanos(1)).with_tolerance(Duration::MAX);
+    assert!(!poll(&mut soon, &task.waker()));
+    last.reset(Ticks::new(u64::MAX));
+    assert!(!poll(&mut last, &task.waker()));
+    interrupts(&timer);
+    assert_eq!((task.wakes(), timer.driver().alarm()), (1, None));
+}
+
+/// One of a million sleeps, which knows when it is due.
+struct Due {
+    at: u64,
+    crowd: Arc<Crowd>,
+}
+
+#[derive(Default)]
+struct Crowd {
+    woken: AtomicU64,
+    latest: AtomicU64,
+    out_of_order: AtomicBool,
+}
+
+impl Wake for Due {
+    fn wake(self: Arc<Self>) {
+        self.crowd.woken.fetch_add(1, SeqCst);
+        if self.crowd.latest.swap(self.at, SeqCst) > self.at {
+            self.crowd.out_of_order.store(true, SeqCst);
+        }
+    }
+}
+
+/// All of them fire, in order, in one interrupt, and none of those that are due later.
+fn a_million_timers_survive_a_jump_of_an_hour<S: Store>(store: impl Fn() -> S) {
+    const MANY: u64 = 1_000_000;
+    const HOUR: u64 = 3_600_000_000_000;
+    let start = Ticks::new(1 << 40);
+    let timer = timer(start, MANY as usize, store());
+    let crowd = Arc::<Crowd>::default();
+    let sleeps: Vec<_> = (0..MANY)
+        .map(|number| {
+            // Spread over two hours, in an order without order: the step and the range are coprime.
+            let ahead = 1 + (number * 618_033_988_749) % (2 * HOUR);
+            let at = start.after(ahead);
+            let waker = Arc::new(Due { at: at.get(), crowd: crowd.clone() }).into();
+            let mut sleep = timer.sleep_until(at);
+            assert!(!poll(&mut sleep, &waker));
+            (ahead, sleep)
+        })
+        .collect();
+    interrupts(&timer);
+    assert_eq!(crowd.woken.load(SeqCst), 0);
+    timer.driver().advance(HOUR);
+    assert_eq!(interrupts(&timer), 1);
+    let due = sleeps.iter().filter(|(ahead, _)| *ahead <= HOUR).count() as u64;
+    assert!(due > MANY / 3, "{due} of them are due");
+    assert_eq!(crowd.woken.load(SeqCst), due);
+    assert!(!crowd.out_of_order.load(SeqCst));
+    let metrics = timer.metrics().expect("nobody is inside");
+    assert_eq!((metrics.fired, u64::from(metrics.armed)), (due, MANY - due));
+}
+
+/// Sleeps that come and go while no time passes, and nobody turns, are all counted: beyond what the
+/// 16-bit counters of a slot can hold, and beyond the first wrap of what they count.
+fn a_clock_that_stands_still_counts_every_sleep<S: Store>(store: impl Fn() -> S) {
+    const MANY: u64 = 150_000;
+    let task = Task::new();
+    let timer = timer(Ticks::ZERO, 4, store());
+    for _ in 0..MANY {
+        let mut sleep = timer.sleep_until(Ticks::new(1_000));
+        assert!(!poll(&mut sleep, &task.waker()));
+    }
+    let metrics = timer.metrics().expect("nobody is inside");
+    assert_eq!((metrics.cancelled, metrics.armed, metrics.full_repolls), (MANY, 0, 0));
+    assert_eq!((task.wakes(), task.wakers()), (0, 0));
+}
+
+/// Every duration, on clocks of every rate, against arithmetic in 128 bits and more.
+#[test]
+fn every_duration_is_rounded_up_to_ticks_or_is_never() {
+    fn on<const HZ: u64>() {
+        let year = 366 * 86_400;
+        let durations = [
+            Duration::ZERO,
+            Duration::from_nanos(1),
+            Duration::from_nanos(999_999_999),
+            Duration::from_secs(1),
+            Duration::new(1, 1),
+            Duration::from_secs(10 * year),
+            Duration::from_secs(40 * year),
+            Duration::from_secs(u64::MAX),
+            Duration::MAX,
+        ];
+        for start in [0, 1, (1 << 32) - 1, 1 << 59, Ticks::LAST.get()] {
+            let driver = ManualDriver::<HZ>::at(Ticks::new(start));
+            let timer = moirai_timer_core::Timer::<_, 1>::new(driver);
+            for duration in durations {
+                let whole = u128::from(duration.as_secs()) * u128::from(HZ);
+                let part = u128::from(duration.subsec_nanos()) * u128::from(HZ);
+                let at = u128::from(start) + whole + part.div_ceil(1_000_000_000);
+                let expected = at.min(u128::from(Ticks::NEVER.get())) as u64;
+                let sleep = timer.sleep(duration);
+                assert_eq!(sleep.deadline().get(), expected, "{duration:?} at {HZ} Hz");
+                assert_eq!(sleep.is_elapsed(), duration.is_zero());
+            }
+        }
+        assert_eq!(ManualDriver::<HZ>::TICK_HZ, HZ);
+    }
+    on::<1>();
+    on::<3>();
+    on::<1_000>();
+    on::<32_768>();
+    on::<1_000_000>();
+    on::<1_000_000_000>();
+    on::<{ u64::MAX }>();
+}

@@ -1,0 +1,64 @@
+//! Checks the concurrent parts: every interleaving of the engine's races by loom, and random schedules
+//! of the std driver's threads by shuttle.
+//!
+//! Both put their own atomics in place of the machine's, by a `--cfg` that reaches every crate, so
+//! each build has a target directory of its own.
+
+use anyhow::Result;
+use xshell::{Shell, cmd};
+
+use crate::shell::{self, Variables};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Leave out executions in which threads are stopped more than three times where they need not
+    /// be: seconds instead of minutes.
+    #[arg(long)]
+    short: bool,
+
+    /// How many random schedules to run, over all programs.
+    #[arg(long, default_value_t = 100_000)]
+    schedules: u64,
+
+    /// Only the models and programs whose name contains this.
+    filter: Option<String>,
+}
+
+/// Set by the user, it takes the place of ours.
+const BOUND: &str = "LOOM_MAX_PREEMPTIONS";
+
+pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
+    let Arguments { short, schedules, filter } = arguments;
+    let mut loom = vec![("RUSTFLAGS", "--cfg loom")];
+    if *short && sh.var(BOUND).is_err() {
+        loom.push((BOUND, "3"));
+    }
+    // The unit tests of the core that are no models can't run under loom.
+    test(sh, &loom, "loom", "moirai-timer-core", "--lib", &["models::"], filter)?;
+    test(sh, &loom, "loom", "moirai-timer-core", "--test=models", &[], filter)?;
+
+    let schedules = schedules.to_string();
+    let shuttle = [("RUSTFLAGS", "--cfg shuttle"), ("SCHEDULES", &*schedules)];
+    test(sh, &shuttle, "shuttle", "moirai-timer-std", "--lib", &["schedules::"], filter)
+}
+
+/// What `cargo xtask test` runs.
+pub(crate) fn short(sh: &Shell) -> Result<()> {
+    run(sh, &Arguments { short: true, schedules: 100_000, filter: None })
+}
+
+fn test(
+    sh: &Shell,
+    variables: Variables<'_>,
+    directory: &str,
+    package: &str,
+    target: &str,
+    names: &[&str],
+    filter: &Option<String>,
+) -> Result<()> {
+    let test = cmd!(sh, "cargo test --profile model --target-dir")
+        .arg(format!("target/{directory}"))
+        .args(["-p", package, target, "--"])
+        .args(filter.as_deref().map_or(names.to_vec(), |filter| vec![filter]));
+    shell::run_with(variables, test)
+}

@@ -1,0 +1,74 @@
+//! The tests under ThreadSanitizer, AddressSanitizer and LeakSanitizer.
+//!
+//! Tests that replace the allocator, forbid system calls, or take memory away from the program are
+//! left out: those would be about the sanitizer. A race or a leak is an error.
+//!
+//! The compiler is a nightly one, and its `std` is not instrumented. For the engine that matters
+//! little, because it synchronises with atomics of its own, which are. Where the std driver uses
+//! std's locks and counts, ThreadSanitizer sees races that are none; each is named in
+//! `xtask/sanitizers`, with the reason.
+
+use anyhow::{Context, Result, ensure};
+use xshell::{Shell, cmd};
+
+use crate::shell;
+use crate::tools::{self, MIXED, NIGHTLY, TARGET};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Only the tests that have several threads.
+    #[arg(long)]
+    concurrent: bool,
+    /// Only this sanitizer: thread, address or leak.
+    #[arg(long)]
+    only: Option<String>,
+}
+
+/// The tests with several threads.
+const CONCURRENT: [&str; 5] = ["conformance_std", "executors", "rules", "threadless", "threads"];
+
+/// The others. `no_allocation` replaces the allocator, `no_system_call` forbids system calls,
+/// `interrupted` protects memory and handles the faults, and `fork` forks a process with threads.
+const ALONE: [&str; 4] = ["builder", "conformance_core", "edges", "programs"];
+
+/// The sanitizers, and the variable with the options of each.
+const THREAD: (&str, &str) = ("thread", "TSAN_OPTIONS");
+/// Looks for leaks as well, when the program ends.
+const ADDRESS: (&str, &str) = ("address", "ASAN_OPTIONS");
+const LEAK: (&str, &str) = ("leak", "LSAN_OPTIONS");
+
+pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
+    for sanitizer in [THREAD, ADDRESS, LEAK] {
+        if arguments.only.as_deref().is_none_or(|only| only == sanitizer.0) {
+            tests(sh, sanitizer, arguments.concurrent)?;
+        }
+    }
+    Ok(())
+}
+
+/// The short form: the tests with several threads, under two sanitizers that see what all three do.
+pub(crate) fn concurrent(sh: &Shell) -> Result<()> {
+    [THREAD, ADDRESS].into_iter().try_for_each(|sanitizer| tests(sh, sanitizer, true))
+}
+
+fn tests(sh: &Shell, (sanitizer, options): (&str, &str), concurrent: bool) -> Result<()> {
+    ensure!(cfg!(all(target_os = "linux", target_arch = "x86_64")), "only done on x86-64 Linux");
+    tools::nightly(sh)?;
+    let mut tests = CONCURRENT.to_vec();
+    if !concurrent {
+        tests.extend(ALONE);
+    }
+    let tests = tests.iter().flat_map(|test| ["--test", test]);
+    let crates = ["-p", "moirai-timer-core", "-p", "moirai-timer-std", "-p", "moirai-timer-tests"];
+    let flags = format!("-Zsanitizer={sanitizer} {MIXED}");
+    // A directory for each, or each would undo the others' builds.
+    let directory = format!("target/sanitize/{sanitizer}");
+    // Tests run in the directories of their crates, so the path is a full one.
+    let known = sh.current_dir().join(format!("xtask/sanitizers/{sanitizer}.supp"));
+    let known =
+        if known.exists() { format!("suppressions={}", known.display()) } else { String::new() };
+    let set: &[_] = &[("RUSTFLAGS", &*flags), (options, &*known)];
+    let test = cmd!(sh, "cargo {NIGHTLY} test --target {TARGET} --target-dir {directory} --lib");
+    shell::run_with(set, tools::outside(test).args(crates).args(tests))
+        .with_context(|| format!("the {sanitizer} sanitizer has found something"))
+}

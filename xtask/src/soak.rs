@@ -1,0 +1,30 @@
+//! Everything that a program may do to timers, at once and for a while; see `tests/examples/soak`.
+
+use anyhow::Result;
+use xshell::{Shell, cmd};
+
+use crate::shell;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// How long it lasts.
+    #[arg(long, default_value_t = 30.0)]
+    minutes: f64,
+
+    /// What the random numbers start with; the threads' timing differs all the same.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(crate) fn run(sh: &Shell, Arguments { minutes, seed }: &Arguments) -> Result<()> {
+    let (minutes, seed) = (minutes.to_string(), seed.to_string());
+    shell::run(cmd!(
+        sh,
+        "cargo run --release -p moirai-timer-tests --example soak -- --minutes {minutes} --seed {seed}"
+    ))
+}
+
+/// Half a minute of it.
+pub(crate) fn short(sh: &Shell) -> Result<()> {
+    run(sh, &Arguments { minutes: 0.5, seed: 1 })
+}

@@ -1,0 +1,56 @@
+//! Tools that cargo can install, and the nightly compiler that some of them need.
+//!
+//! They go under `target/tools`, so that nobody's own are replaced.
+
+use anyhow::{Context, Result, bail};
+use xshell::{Cmd, Shell, cmd};
+
+use crate::debian::OF_RUSTUP;
+use crate::{shell, workspace};
+
+/// What the nightly compiler is called, and the only platform that sanitizers are used on here.
+pub(crate) const NIGHTLY: &str = "+nightly";
+pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Newer compilers refuse to link what a sanitizer has instrumented with a `std` that it has not.
+/// Only rustup's prebuilt `std` is to be had everywhere, and mixing them is fine: its atomics and
+/// locks are not seen into, its allocator and its calls of the C library are.
+pub(crate) const MIXED: &str = "-Cunsafe-allow-abi-mismatch=sanitizer";
+
+/// Installs `tool` unless it is there, and gives the search path that has it.
+pub(crate) fn install(sh: &Shell, tool: &str) -> Result<String> {
+    let tools = workspace::root().join("target/tools");
+    if !tools.join("bin").join(tool).exists() {
+        eprintln!("Installing {tool} into {}", tools.display());
+        shell::run(cmd!(sh, "cargo install --locked --root {tools} {tool}"))?;
+    }
+    let path = sh.var("PATH").unwrap_or_default();
+    Ok(format!("{}:{path}", tools.join("bin").display()))
+}
+
+/// Sees to it that there is a nightly compiler.
+pub(crate) fn nightly(sh: &Shell) -> Result<()> {
+    if rustc_works(sh) {
+        return Ok(());
+    }
+    if cmd!(sh, "rustup --version").quiet().ignore_stderr().ignore_stdout().run().is_err() {
+        bail!("this needs a nightly compiler, and there is no rustup to ask for one");
+    }
+    eprintln!("Installing a nightly compiler");
+    shell::run(cmd!(sh, "rustup toolchain install nightly --profile minimal"))
+        .context("this needs a nightly compiler: `rustup toolchain install nightly`")
+}
+
+fn rustc_works(sh: &Shell) -> bool {
+    outside(cmd!(sh, "rustc {NIGHTLY} --version"))
+        .quiet()
+        .ignore_stderr()
+        .ignore_stdout()
+        .run()
+        .is_ok()
+}
+
+/// The command, without what the cargo that runs this program has set to keep its toolchain.
+pub(crate) fn outside(command: Cmd<'_>) -> Cmd<'_> {
+    OF_RUSTUP.into_iter().fold(command, Cmd::env_remove)
+}
