@@ -111,7 +111,7 @@ const PROGRAMS: [Program; 7] = [
             "Sleep(never, now ",
             "a third: Full",
             "timer full: a sleep polls itself (1 times so far)",
-            "0 fired in true",
+            " fired in true",
         ],
     },
     Program {
