@@ -105,7 +105,10 @@ fn revival_against_turn() {
 /// Goes red when `release` marks a slot that is to be linked as one that is.
 #[test]
 fn revival_against_the_push_of_its_cancellation() {
-    loom::model(|| {
+    // Without a bound it takes more than six minutes. The change above is found with two.
+    let mut bounded = loom::model::Builder::new();
+    bounded.preemption_bound = bounded.preemption_bound.or(Some(3));
+    bounded.check(|| {
         let world = World::<3>::new();
         let (gone, task) = (Task::new(), Task::new());
         let mut sleep = world.sleep(30);
