@@ -31,17 +31,14 @@ const CONCURRENT: [&str; 5] = ["conformance_std", "executors", "rules", "threadl
 /// `interrupted` protects memory and handles the faults, and `fork` forks a process with threads.
 const ALONE: [&str; 4] = ["builder", "conformance_core", "edges", "programs"];
 
-/// A sanitizer, the variable with its options, and the file with what it is to leave out.
-type Sanitizer = (&'static str, &'static str, &'static str);
-
-const THREAD: Sanitizer = ("thread", "TSAN_OPTIONS", "thread.supp");
+const THREAD: &str = "thread";
 /// Looks for leaks as well, when the program ends.
-const ADDRESS: Sanitizer = ("address", "LSAN_OPTIONS", "leak.supp");
-const LEAK: Sanitizer = ("leak", "LSAN_OPTIONS", "leak.supp");
+const ADDRESS: &str = "address";
+const LEAK: &str = "leak";
 
 pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     for sanitizer in [THREAD, ADDRESS, LEAK] {
-        if arguments.only.as_deref().is_none_or(|only| only == sanitizer.0) {
+        if arguments.only.as_deref().is_none_or(|only| only == sanitizer) {
             tests(sh, sanitizer, arguments.concurrent)?;
         }
     }
@@ -53,7 +50,7 @@ pub(crate) fn concurrent(sh: &Shell) -> Result<()> {
     [THREAD, ADDRESS].into_iter().try_for_each(|sanitizer| tests(sh, sanitizer, true))
 }
 
-fn tests(sh: &Shell, (sanitizer, options, known): Sanitizer, concurrent: bool) -> Result<()> {
+fn tests(sh: &Shell, sanitizer: &str, concurrent: bool) -> Result<()> {
     ensure!(cfg!(all(target_os = "linux", target_arch = "x86_64")), "only done on x86-64 Linux");
     tools::nightly(sh)?;
     let mut tests = CONCURRENT.to_vec();
@@ -66,9 +63,9 @@ fn tests(sh: &Shell, (sanitizer, options, known): Sanitizer, concurrent: bool) -
     // A directory for each, or each would undo the others' builds.
     let directory = format!("target/sanitize/{sanitizer}");
     // Tests run in the directories of their crates, so the path is a full one.
-    let known = sh.current_dir().join("xtask/sanitizers").join(known);
+    let known = sh.current_dir().join("xtask/sanitizers/thread.supp");
     let known = format!("suppressions={}", known.display());
-    let set: &[_] = &[("RUSTFLAGS", &*flags), (options, &*known)];
+    let set: &[_] = &[("RUSTFLAGS", &*flags), ("TSAN_OPTIONS", &*known)];
     let test = cmd!(sh, "cargo {NIGHTLY} test --target {TARGET} --target-dir {directory} --lib");
     shell::run_with(set, tools::outside(test).args(crates).args(tests))
         .with_context(|| format!("the {sanitizer} sanitizer has found something"))
