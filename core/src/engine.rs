@@ -467,7 +467,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                 return !batch.is_full();
             }
             due.iter().for_each(|&index| prefetch(self.slots.slot(index)));
-            for index in due {
+            // By reference: the whole vector would be moved for it.
+            for &index in &due {
                 self.expire(inside, index, now, batch);
             }
         }

@@ -58,7 +58,8 @@ pub(crate) fn build(
     arguments: &[&str],
     set: Variables<'_>,
 ) -> Result<()> {
-    build_in(sh, target, "target/cross", arguments, set)
+    let arguments = [&["--release"], arguments].concat();
+    build_in(sh, target, "target/cross", &arguments, set)
 }
 
 /// Builds firmware for `target`. rustup's compilers bring a linker, Debian's is lld.
@@ -80,7 +81,7 @@ fn build_in(
     arguments: &[&str],
     set: Variables<'_>,
 ) -> Result<()> {
-    let mut build = cmd!(sh, "/usr/bin/cargo build --release --target {target}")
+    let mut build = cmd!(sh, "/usr/bin/cargo build --target {target}")
         .args(["-Zbuild-std=core", "--target-dir", directory])
         .args(arguments);
     for name in OF_RUSTUP {

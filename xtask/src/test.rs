@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
-use crate::{cross, embedded, model, sanitize, shell, soak, workspace};
+use crate::{bench_embedded, cross, embedded, model, sanitize, shell, soak, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -32,7 +32,7 @@ const STEPS: &[(&str, Step)] = &[
     ("sanitizers", |sh, _| sanitize::concurrent(sh)),
     ("soak", |sh, _| soak::short(sh)),
     (CROSS_BUILDS, |sh, _| cross::build(sh)),
-    (FIRMWARE, |sh, _| embedded::run(sh, &embedded::Arguments::default())),
+    (FIRMWARE, firmware),
 ];
 
 const CROSS_BUILDS: &str = "cross builds";
@@ -60,6 +60,12 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     let took = start.elapsed();
     eprintln!("\nxtask: test passed in {took:.1?} ({})", summary.join(", "));
     Ok(())
+}
+
+/// The firmware, and whether it still is within its budget.
+fn firmware(sh: &Shell, _: &[Package]) -> Result<()> {
+    embedded::run(sh, &embedded::Arguments::default())?;
+    bench_embedded::run(sh, false)
 }
 
 fn fmt(sh: &Shell, _: &[Package]) -> Result<()> {

@@ -45,7 +45,7 @@ mod tests {
                     assert_eq!(is_due(noted, count, bits), noted < passed);
                 }
                 let end = end_of_half(time, bits);
-                assert!(end > time && end - time <= half && end % half == 0);
+                assert!(end > time && end - time <= half && end.is_multiple_of(half));
             }
         }
     }

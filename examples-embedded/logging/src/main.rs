@@ -22,7 +22,8 @@ fn panic() -> ! {
 fn main() {
     let handle = &TIMER;
     defmt::info!("{}", Sleep::never(handle));
-    let two = [TIMER.try_sleep(Duration::from_millis(3)), TIMER.try_sleep(Duration::from_millis(4))];
+    let two =
+        [TIMER.try_sleep(Duration::from_millis(3)), TIMER.try_sleep(Duration::from_millis(4))];
     if let Err(error) = TIMER.try_sleep(Duration::from_millis(1)) {
         defmt::info!("a third: {}", error);
     }

@@ -168,10 +168,10 @@ fn ten_million_counts(model: &Model, fraction: u8) -> (i64, i64, u32) {
             model.exception.set(false);
             while !model.exception.get() {
                 model.run(1 + random(&mut state) % (50 * model.cycles_a_count));
-                if random(&mut state) % 4 == 0 {
+                if random(&mut state).is_multiple_of(4) {
                     clock.now();
                 }
-                if random(&mut state) % 8 == 0 {
+                if random(&mut state).is_multiple_of(8) {
                     break;
                 }
             }

@@ -8,6 +8,7 @@
 //! | `storm` | two interrupt priorities and the program arm and drop at once |
 //! | `held_up` | the program masks interrupts for longer than several deadlines |
 //! | `wraps` | the counter wraps, or carries, under load |
+//! | `far` | a sleep is longer than SysTick's counter |
 //! | `idle` | nothing is armed, and no interrupt comes |
 
 #![no_std]
@@ -48,6 +49,7 @@ extern "C" fn main() -> ! {
     held_up();
     idle();
     wraps();
+    far();
     #[cfg(feature = "mps2-an385-systick")]
     no_drift();
     println!("passed");
@@ -438,7 +440,10 @@ fn idle() {
     timer.turn();
     let counts = HZ / 5;
     let (start, before) = (timer.now(), PLACE.handled());
-    while timer.now() < start.after(counts) {}
+    while timer.now() < start.after(counts) {
+        // Emulators are slow at reading clocks.
+        burn(20_000);
+    }
     let came = u64::from(PLACE.handled() - before);
     println!("idle: {came} interrupts in {counts} ticks");
     assert!(came <= KEPT.map_or(0, |kept| counts / kept + 1));
@@ -494,13 +499,22 @@ fn wrap(number: u32) {
 }
 
 /// How long it lasts. Counters of 32 bits take minutes to wrap, so they are set to just before it.
-const WRAPS_TAKE: u64 = if cfg!(feature = "microbit-narrow") {
-    20 << 16
-} else if cfg!(any(feature = "mps2-an385-systick", feature = "lm3s6965evb")) {
-    3 << 24
-} else {
-    HZ / 100
-};
+/// SysTick goes through zero at every alarm.
+const WRAPS_TAKE: u64 = if cfg!(feature = "microbit-narrow") { 20 << 16 } else { HZ / 100 };
+
+/// A sleep of two and a half rounds of a counter of 24 bits, and one tick more and less, asleep.
+fn far() {
+    for ahead in [(5 << 23) - 1, 5 << 23, (5 << 23) + 1, 1 << 24] {
+        let timer = renew();
+        let task = Task::new();
+        let mut sleep = timer.sleep_until(timer.now().after(ahead));
+        assert!(poll(&mut sleep, &task).is_pending());
+        board::wait_until(|| task.is_woken());
+        ends(timer, &mut sleep, &task, false);
+        assert!(timer.now() < sleep.deadline().after(LONG));
+    }
+    println!("far: past a round of 24 bits");
+}
 
 /// Sets the counter forward, as if nothing had happened for long, and has the alarm set anew.
 fn approach_a_wrap(number: u32) {
@@ -547,13 +561,16 @@ fn no_drift() {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let task = Task::new();
         let mut sleep = timer.sleep_until(timer.now().after(200 + u64::from(random >> 21)));
-        let ready = poll(&mut sleep, &task).is_ready();
-        ends(timer, &mut sleep, &task, ready);
+        assert!(poll(&mut sleep, &task).is_pending());
+        // Awake: QEMU, told to skip idle time, can skip more than it should.
+        while !task.is_woken() {
+            burn(100);
+        }
         alarms += 1;
         let (now, then) = both();
         drift = (now - ours) as i64 - (then - theirs) as i64;
         worst = worst.max(drift.abs());
     }
     println!("no drift: {drift} ticks in 10 million with {alarms} alarms, {worst} at worst");
-    assert!(worst < 200, "20 parts in a million, which is what a crystal is wrong by");
+    assert!(worst < 50, "5 parts in a million");
 }
