@@ -101,8 +101,8 @@ mod models {
     //! Rule 3, nobody waits: one at a time is inside, sees what the last one did, and hears of
     //! everybody who wanted to enter.
     //!
-    //! Go red when: `try_enter` succeeds with less than acquire; `leave` swaps with less than
-    //! release, or stores without looking; `try_enter_or_mark` gives up without a mark.
+    //! Goes red when: `try_enter` succeeds with less than acquire; `leave` swaps with less than
+    //! release, or looks first and stores then; `try_enter_or_mark` gives up without a mark.
 
     use super::*;
     use loom::thread;

@@ -25,6 +25,8 @@
 extern crate std;
 
 pub mod cases;
+#[cfg(feature = "std")]
+mod forever;
 mod handoff;
 mod manual_rig;
 #[cfg(feature = "std")]
@@ -35,6 +37,8 @@ mod std_rigs;
 mod suite;
 mod task;
 
+#[cfg(feature = "std")]
+pub use forever::forever;
 pub use handoff::Handoff;
 pub use manual_rig::{Heap, ManualRig, ManualTimer, Wheel, WheelArrays};
 pub use rig::{AloneRig, CAPACITY, ClockRig, Outcome, Rig, TooSlow, run};

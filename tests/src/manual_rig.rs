@@ -1,8 +1,6 @@
 //! The core alone, over a clock that moves when it is told.
 
 #[cfg(feature = "std")]
-use std::boxed::Box;
-#[cfg(feature = "std")]
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use moirai_timer_core::{
@@ -10,6 +8,8 @@ use moirai_timer_core::{
     WheelMemory, WheelNode, WheelStore,
 };
 
+#[cfg(feature = "std")]
+use crate::forever;
 use crate::{AloneRig, CAPACITY, ClockRig, Rig};
 
 /// The timer of a [`ManualRig`].
@@ -72,11 +72,11 @@ impl<const HZ: u64, const G: u32> ManualRig<HZ, Wheel<G>> {
 }
 
 #[cfg(feature = "std")]
-impl<const HZ: u64, S: Store> ManualRig<HZ, S> {
+impl<const HZ: u64, S: Store + Send> ManualRig<HZ, S> {
     fn with_store(now: Ticks, store: S) -> Self {
         let slots = [const { Slot::new() }; CAPACITY];
         let timer = Engine::with_parts(ManualDriver::at(now), slots, store);
-        ManualRig::over(Box::leak(Box::new(timer)))
+        ManualRig::over(forever(timer))
     }
 }
 

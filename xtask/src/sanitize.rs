@@ -19,8 +19,8 @@ pub(crate) struct Arguments {
     /// Only the tests that have several threads.
     #[arg(long)]
     concurrent: bool,
-    /// Only this sanitizer: thread, address or leak.
-    #[arg(long)]
+    /// Only this sanitizer.
+    #[arg(long, value_parser = ["thread", "address", "leak"])]
     only: Option<String>,
 }
 
@@ -31,15 +31,14 @@ const CONCURRENT: [&str; 5] = ["conformance_std", "executors", "rules", "threadl
 /// `interrupted` protects memory and handles the faults, and `fork` forks a process with threads.
 const ALONE: [&str; 4] = ["builder", "conformance_core", "edges", "programs"];
 
-/// The sanitizers, and the variable with the options of each.
-const THREAD: (&str, &str) = ("thread", "TSAN_OPTIONS");
+const THREAD: &str = "thread";
 /// Looks for leaks as well, when the program ends.
-const ADDRESS: (&str, &str) = ("address", "ASAN_OPTIONS");
-const LEAK: (&str, &str) = ("leak", "LSAN_OPTIONS");
+const ADDRESS: &str = "address";
+const LEAK: &str = "leak";
 
 pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     for sanitizer in [THREAD, ADDRESS, LEAK] {
-        if arguments.only.as_deref().is_none_or(|only| only == sanitizer.0) {
+        if arguments.only.as_deref().is_none_or(|only| only == sanitizer) {
             tests(sh, sanitizer, arguments.concurrent)?;
         }
     }
@@ -51,7 +50,7 @@ pub(crate) fn concurrent(sh: &Shell) -> Result<()> {
     [THREAD, ADDRESS].into_iter().try_for_each(|sanitizer| tests(sh, sanitizer, true))
 }
 
-fn tests(sh: &Shell, (sanitizer, options): (&str, &str), concurrent: bool) -> Result<()> {
+fn tests(sh: &Shell, sanitizer: &str, concurrent: bool) -> Result<()> {
     ensure!(cfg!(all(target_os = "linux", target_arch = "x86_64")), "only done on x86-64 Linux");
     tools::nightly(sh)?;
     let mut tests = CONCURRENT.to_vec();
@@ -64,10 +63,9 @@ fn tests(sh: &Shell, (sanitizer, options): (&str, &str), concurrent: bool) -> Re
     // A directory for each, or each would undo the others' builds.
     let directory = format!("target/sanitize/{sanitizer}");
     // Tests run in the directories of their crates, so the path is a full one.
-    let known = sh.current_dir().join(format!("xtask/sanitizers/{sanitizer}.supp"));
-    let known =
-        if known.exists() { format!("suppressions={}", known.display()) } else { String::new() };
-    let set: &[_] = &[("RUSTFLAGS", &*flags), (options, &*known)];
+    let known = sh.current_dir().join("xtask/sanitizers/thread.supp");
+    let known = format!("suppressions={}", known.display());
+    let set: &[_] = &[("RUSTFLAGS", &*flags), ("TSAN_OPTIONS", &*known)];
     let test = cmd!(sh, "cargo {NIGHTLY} test --target {TARGET} --target-dir {directory} --lib");
     shell::run_with(set, tools::outside(test).args(crates).args(tests))
         .with_context(|| format!("the {sanitizer} sanitizer has found something"))

@@ -53,6 +53,8 @@ fn a_producer_pushes_while_the_holder_leaves() {
 
 /// A full pool: the producer drains, and has the slot of a sleep that was dropped, while the driver
 /// turns.
+///
+/// Goes red when `leave` looks for the mark first, and stores then.
 #[test]
 fn a_full_pool_is_drained_against_the_drivers_turn() {
     loom::model(|| {

@@ -29,7 +29,8 @@ fn register<const N: usize>(
 
 /// Goes red when the turner's second look at the queue is left out; when the alarm is published, or
 /// read, or the queue pushed or looked at, with less than sequential consistency; when the producer
-/// reads the alarm first.
+/// reads the alarm first. (Not when the second publication is left out: an alarm that is published too
+/// late costs needless nudges, and no sleep.)
 #[test]
 fn register_against_turn() {
     loom::model(|| {

@@ -7,9 +7,8 @@ use moirai_timer_core::Ticks;
 
 /// The future moves to another task, which polls it just before the deadline, while it fires.
 ///
-/// Goes red when `expire` takes the waker in `REPLACING`; when `attend` writes the cell without
-/// entering that phase, or forgets its waker if it fired in it; when the changes of phase are less
-/// than acquire and release.
+/// Goes red when `expire` takes the waker in `REPLACING`; when `attend` forgets its waker if it fired
+/// in that phase; when the changes of phase are less than release.
 #[test]
 fn another_waker_against_fire() {
     loom::model(|| {
@@ -38,6 +37,8 @@ fn another_waker_against_fire() {
 }
 
 /// The same, but the deadline is moved further away first.
+///
+/// Goes red when `attend` writes the cell without entering `REPLACING`.
 #[test]
 fn another_deadline_and_waker_against_fire() {
     loom::model(|| {
@@ -67,6 +68,8 @@ fn another_deadline_and_waker_against_fire() {
 }
 
 /// The same while the turner hears of the sleep for the first time.
+///
+/// Goes red when `accept` takes a slot in `REPLACING` for one that is not armed.
 #[test]
 fn another_waker_against_turn() {
     loom::model(|| {

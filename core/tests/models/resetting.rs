@@ -54,7 +54,7 @@ fn earlier_while_queued_against_turn() {
 
 /// The same while the driver raises the alarm, which the holder may read before or after.
 ///
-/// Goes red when the holder does not read it because there was nothing to push.
+/// Goes red as the one above, and as `register_against_turn`.
 #[test]
 fn earlier_while_queued_against_a_rising_alarm() {
     loom::model(|| {
@@ -77,9 +77,9 @@ fn earlier_while_queued_against_a_rising_alarm() {
     });
 }
 
-/// The driver does not turn at all: nobody but the holder can tell that 15 is too late.
+/// The driver does not turn at all: nobody but the holder can tell that its alarm, 15, is too late.
 ///
-/// Goes red as the one above.
+/// Goes red when the holder does not read the alarm because there was nothing to push.
 #[test]
 fn earlier_while_queued_and_no_turn() {
     loom::model(|| {
@@ -94,6 +94,7 @@ fn earlier_while_queued_and_no_turn() {
     });
 }
 
+/// Goes red when an earlier deadline is not pushed.
 #[test]
 fn earlier_against_fire() {
     loom::model(|| {
@@ -105,8 +106,7 @@ fn earlier_against_fire() {
     });
 }
 
-/// Goes red when `expire` fires what is not due any more; when it answers a later deadline with
-/// nothing.
+/// Goes red when the turner does not file anew what it finds moved.
 #[test]
 fn later_against_fire() {
     loom::model(|| {
@@ -118,6 +118,7 @@ fn later_against_fire() {
     });
 }
 
+/// Goes red as the one above; when `expire` fires what is not due any more.
 #[test]
 fn later_while_queued_against_turn() {
     loom::model(|| {

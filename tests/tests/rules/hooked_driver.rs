@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::task::Waker;
 
 use moirai_timer_core::{Armed, Driver, ManualDriver, Ticks, Timer};
+use moirai_timer_tests::forever;
 
 /// What to do, once, in which call of the driver, counted from when it is set.
 type Hook = Box<dyn FnOnce() + Send>;
@@ -21,12 +22,12 @@ pub type HookedTimer<const N: usize> = Timer<HookedDriver, N>;
 
 /// A timer that lives for ever, so that hooks can refer to it.
 pub fn hooked_timer<const N: usize>() -> &'static HookedTimer<N> {
-    Box::leak(Box::new(Timer::new(HookedDriver {
+    forever(Timer::new(HookedDriver {
         manual: ManualDriver::new(),
         calls: AtomicU32::new(0),
         hook: Mutex::new(None),
         pace: AtomicU64::new(0),
-    })))
+    }))
 }
 
 impl HookedDriver {

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
+use moirai_timer_tests::forever;
+
 type Look = Box<dyn Fn() + Send + Sync>;
 
 /// Counts what happens to its wakers. Never freed.
@@ -19,7 +21,7 @@ pub struct Probe {
 impl Probe {
     /// Calls `look` in every clone, wake and drop.
     pub fn new(look: impl Fn() + Send + Sync + 'static) -> &'static Probe {
-        Box::leak(Box::new(Probe {
+        forever(Probe {
             look: Box::new(look),
             clones: AtomicU32::new(0),
             wakes: AtomicU32::new(0),
@@ -27,7 +29,7 @@ impl Probe {
             panics_when_cloned: AtomicBool::new(false),
             panics_when_woken: AtomicBool::new(false),
             panics_when_dropped: AtomicBool::new(false),
-        }))
+        })
     }
 
     pub fn waker(&'static self) -> Waker {

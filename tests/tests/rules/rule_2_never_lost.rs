@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use moirai_timer_core::{Sleep, Ticks};
 use moirai_timer_std::{Timer, block_on};
-use moirai_timer_tests::{Handoff, Task, until};
+use moirai_timer_tests::{Handoff, Task, forever, until};
 
 use super::hooked_driver::{HookedTimer, hooked_timer, serve};
 
@@ -34,8 +34,8 @@ fn a_producer_in_the_middle(
         let due = [3, 3, 5, 300].map(|at| armed(timer, at, &others));
         timer.driver().manual.set(Ticks::new(5));
 
-        let task: &'static Task = Box::leak(Box::new(Task::new()));
-        let place: &'static Handoff<Sleeping> = Box::leak(Box::new(Handoff::new()));
+        let task: &'static Task = forever(Task::new());
+        let place: &'static Handoff<Sleeping> = forever(Handoff::new());
         timer.driver().hook(calls, move || {
             place.replace(Some(arrive(timer, task)));
         });

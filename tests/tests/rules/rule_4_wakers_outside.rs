@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::task::Context;
 
 use moirai_timer_core::{Sleep, Ticks};
+use moirai_timer_tests::{Handoff, forever};
 
 use super::hooked_driver::{HookedTimer, hooked_timer, serve};
 use super::probe::Probe;
@@ -69,8 +70,7 @@ fn a_waker_may_drop_what_is_due_with_it() {
     let timer = hooked_timer::<128>();
     static HELD: AtomicU32 = AtomicU32::new(0);
     let crowd = outside(timer, &HELD);
-    let place: &'static moirai_timer_tests::Handoff<Vec<_>> =
-        Box::leak(Box::new(moirai_timer_tests::Handoff::new()));
+    let place: &'static Handoff<Vec<_>> = forever(Handoff::new());
     let first = Probe::new(move || drop(place.replace(None)));
     let mut sleeps: Vec<_> = (0..100).map(|_| timer.sleep_until(Ticks::new(2))).collect();
     sleeps.iter_mut().for_each(|sleep| poll(sleep, crowd));

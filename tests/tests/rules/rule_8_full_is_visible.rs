@@ -34,24 +34,34 @@ fn one_thread_may_use_the_room_of_all_shards() {
 
 #[test]
 fn a_hundred_thousand_sleeps_are_armed_and_fire() {
+    // What is too soon for a slow machine is far enough ahead later.
+    let mut ahead = [200, 2_000, 20_000].into_iter().map(Duration::from_millis);
+    assert!(ahead.any(many_fire), "this machine is hopelessly slow");
+}
+
+/// Whether any of them were armed in time.
+fn many_fire(ahead: Duration) -> bool {
     const MANY: usize = 100_000;
     let timer = Timer::builder().thread_name("many").build().unwrap();
     let task = Task::new();
     let start = std::time::Instant::now();
     let mut sleeps: Vec<_> = (0..MANY)
-        .map(|i| timer.sleep_until(start + Duration::from_micros(200_000 + i as u64)))
+        .map(|i| timer.sleep_until(start + ahead + Duration::from_micros(i as u64)))
         .collect();
     let mut armed = 0;
     for sleep in &mut sleeps {
         armed += task.polls(|cx| Pin::new(sleep).poll(cx)).is_pending() as u32;
     }
-    assert!(armed > 0, "this machine is too slow");
+    if armed == 0 {
+        return false;
+    }
     until(|| task.wakes() == armed);
     until(|| timer.metrics().armed == 0);
     let metrics = timer.metrics();
     assert_eq!(metrics.registered, u64::from(armed));
     assert_eq!(metrics.fired, u64::from(armed));
     assert_eq!(metrics.full_repolls, 0);
+    true
 }
 
 /// More sleeps than slots, on real executors: all of them complete, on time, and are counted.
