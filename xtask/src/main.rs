@@ -3,6 +3,7 @@
 //! `cargo xtask <command>`, one file a command. Each prints what it runs, as one could type it.
 
 mod bench;
+mod compat;
 mod cross;
 mod debian;
 mod embedded;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
-use crate::{cross, embedded, model, sanitize, shell, soak, workspace};
+use crate::{compat, cross, embedded, model, sanitize, shell, soak, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -26,6 +26,7 @@ const STEPS: &[(&str, Step)] = &[
     ("clippy", clippy),
     ("test", test),
     ("model", |sh, _| model::short(sh)),
+    ("stand-ins", compat::test),
     ("doc", doc),
     ("package", package),
     ("smoke", smoke),
