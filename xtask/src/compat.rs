@@ -7,7 +7,7 @@ use anyhow::Result;
 use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
-use crate::shell;
+use crate::{cross, debian, shell};
 
 const EMBASSY: &str = "compat/embassy-time-queue-utils";
 
@@ -21,4 +21,24 @@ pub(crate) fn test(sh: &Shell, _: &[Package]) -> Result<()> {
     }
     shell::run(cmd!(sh, "cargo test"))?;
     shell::run(cmd!(sh, "cargo test -p proof-std --features generic"))
+}
+
+/// The chips whose firmware is built: a Cortex-M0 with the entries in the tasks, and a larger one
+/// with a capacity. (The latter has floating point too, and does without.)
+const CHIPS: [(&str, &str); 2] =
+    [("thumbv6m-none-eabi", "nrf51"), ("thumbv7m-none-eabi", "nrf52840,generic")];
+
+/// Builds firmware on one of embassy's HALs.
+pub(crate) fn build(sh: &Shell) -> Result<()> {
+    let has_targets = cross::rustup_has_targets(sh);
+    let _directory = sh.push_dir(EMBASSY);
+    for (target, features) in CHIPS {
+        let arguments = ["-p", "proof-nrf", "--features", features];
+        if has_targets {
+            shell::run(cmd!(sh, "cargo build --release --target {target}").args(arguments))?;
+        } else {
+            debian::build_firmware(sh, target, "target/cross", &arguments)?;
+        }
+    }
+    Ok(())
 }

@@ -32,7 +32,7 @@ const STEPS: &[(&str, Step)] = &[
     ("smoke", smoke),
     ("sanitizers", |sh, _| sanitize::concurrent(sh)),
     ("soak", |sh, _| soak::short(sh)),
-    (CROSS_BUILDS, |sh, _| cross::build(sh)),
+    (CROSS_BUILDS, |sh, _| cross::build(sh).and_then(|()| compat::build(sh))),
     (FIRMWARE, |sh, _| embedded::run(sh, &embedded::Arguments::default())),
 ];
 
