@@ -15,14 +15,15 @@ use crate::{HeapStore, Inline, Store, Ticks};
 /// search for the waker, which looks at the few entries that share its bucket. An entry takes 28
 /// bytes on a 32-bit machine. All zeros when it is new, so it can stand in `.bss`.
 ///
-/// Wakers are the same if [`Waker::will_wake`] says so.
+/// Wakers are the same if [`Waker::will_wake`] says so. It may say no for a waker and its clone, if
+/// the compiler has made two tables of their functions; then both have an entry.
 ///
 /// ```
 /// use core::task::Waker;
 /// use moirai_timer_core::{Ticks, WakerQueue};
 ///
 /// let mut queue = WakerQueue::<8>::new();
-/// let waker = Waker::noop();
+/// let waker = &Waker::noop().clone();
 /// assert_eq!(queue.insert(Ticks::new(30), waker.clone()).unwrap(), true);
 /// assert_eq!(queue.bring_forward(Ticks::new(20), waker), Some(true));
 /// assert_eq!(queue.bring_forward(Ticks::new(20), waker), Some(false));
@@ -192,7 +193,8 @@ mod tests {
     }
 
     fn wakers<const N: usize>() -> [Waker; N] {
-        std::array::from_fn(|_| Arc::new(Nobody).into())
+        // Clones, whose own clones certainly have the same table.
+        std::array::from_fn(|_| Waker::from(Arc::new(Nobody)).clone())
     }
 
     /// Random programs over more wakers than there are entries.

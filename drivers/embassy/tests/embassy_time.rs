@@ -57,15 +57,16 @@ impl Wake for Task {
     fn wake(self: Arc<Self>) {
         self.wakes.fetch_add(1, SeqCst);
         if let Some(at) = self.asks.lock().unwrap().take() {
-            embassy_time_driver::schedule_wake(at, &self.clone().into());
+            embassy_time_driver::schedule_wake(at, &self.waker());
         }
         assert!(!self.panics.load(SeqCst), "this waker panics");
     }
 }
 
 impl Task {
+    /// A clone, because that has the same table as its own clones, and is found again.
     fn waker(self: &Arc<Self>) -> Waker {
-        self.clone().into()
+        Waker::from(self.clone()).clone()
     }
 
     fn polls<F: Future>(self: &Arc<Self>, future: Pin<&mut F>) -> Poll<F::Output> {

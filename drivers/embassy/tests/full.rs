@@ -26,7 +26,7 @@ impl Wake for Task {
 #[test]
 fn its_tasks_poll_themselves_until_a_slot_is_free() {
     let task = Arc::new(Task::default());
-    let waker = task.clone().into();
+    let waker = Waker::from(task.clone()).clone();
     let mut sleep = TIMER.try_sleep(Duration::from_secs(1)).unwrap();
     for poll in 1..=3 {
         embassy_time_driver::schedule_wake(20, &waker);
