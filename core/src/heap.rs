@@ -37,11 +37,18 @@ impl Positions for [u32] {
 /// The place of the least of the children that start at `first`, if there are any.
 #[inline]
 fn least(entries: &[HeapEntry], first: usize) -> Option<usize> {
-    let lesser = |a: usize, b: usize| if { entries[b].at } < { entries[a].at } { b } else { a };
-    if first + ARITY <= entries.len() {
-        return Some(lesser(lesser(first, first + 1), lesser(first + 2, first + 3)));
+    let children = entries.get(first..)?;
+    if let Some(four) = children.first_chunk::<ARITY>() {
+        let lesser = |a: usize, b: usize| if { four[b].at } < { four[a].at } { b } else { a };
+        return Some(first + lesser(lesser(0, 1), lesser(2, 3)));
     }
-    (first..entries.len()).reduce(lesser)
+    let (mut least, mut earliest) = (first, children.first()?.at);
+    for (place, child) in (first..).zip(children).skip(1) {
+        if { child.at } < earliest {
+            (least, earliest) = (place, child.at);
+        }
+    }
+    Some(least)
 }
 
 /// Puts `entry` into the heap `entries`, which is in order but for a hole at `hole`.
@@ -149,6 +156,13 @@ impl<M: HeapMemory> HeapStore<M> {
         if hole < len {
             self.settle(hole, last);
         }
+    }
+
+    /// The deadline of `index`, if it is there.
+    pub fn deadline(&mut self, index: u32) -> Option<Ticks> {
+        let (entries, positions) = self.memory.parts();
+        let position = positions.get(index as usize).copied().unwrap_or(0);
+        (position > 0).then(|| entries[position as usize - 1].at)
     }
 
     fn first(&self) -> Option<Ticks> {

@@ -61,6 +61,7 @@ mod sync;
 mod ticks;
 mod timeout;
 mod timer;
+mod waker_queue;
 mod wheel;
 
 pub use driver::{Armed, Driver};
@@ -76,4 +77,5 @@ pub use span::{Span, TickCount};
 pub use store::Store;
 pub use ticks::Ticks;
 pub use timeout::{Elapsed, Timeout};
+pub use waker_queue::WakerQueue;
 pub use wheel::{WheelMemory, WheelNode, WheelStore};

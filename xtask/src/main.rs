@@ -4,6 +4,7 @@
 
 mod bench;
 mod bench_embedded;
+mod compat;
 mod cross;
 mod debian;
 mod embedded;

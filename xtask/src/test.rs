@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
-use crate::{bench_embedded, cross, embedded, model, sanitize, shell, soak, workspace};
+use crate::{bench_embedded, compat, cross, embedded, model, sanitize, shell, soak, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -26,12 +26,13 @@ const STEPS: &[(&str, Step)] = &[
     ("clippy", clippy),
     ("test", test),
     ("model", |sh, _| model::short(sh)),
+    ("stand-ins", compat::test),
     ("doc", doc),
     ("package", package),
     ("smoke", smoke),
     ("sanitizers", |sh, _| sanitize::concurrent(sh)),
     ("soak", |sh, _| soak::short(sh)),
-    (CROSS_BUILDS, |sh, _| cross::build(sh)),
+    (CROSS_BUILDS, |sh, _| cross::build(sh).and_then(|()| compat::build(sh))),
     (FIRMWARE, firmware),
 ];
 

@@ -152,7 +152,7 @@ mod tests {
     fn a_time_that_is_read_in_halves_is_one_that_it_was() {
         let starts = [0, 1, 0xffff_fffe, 0xffff_ffff, 0x1_ffff_fffd, 0xffff_ffff_ffff];
         for start in starts {
-            for steps in [0u64, 1, 2, 0x7fff_ffff] {
+            for steps in [0u64, 1, 2, 0x3fff_ffff] {
                 let time = Cell::new(start);
                 let tick = || time.replace(time.get() + steps);
                 let read = read(|| tick() as u32, || (tick() >> 32) as u32);
