@@ -25,7 +25,11 @@ pub(crate) struct Arguments {
 }
 
 /// The tests with several threads.
-const CONCURRENT: [&str; 5] = ["conformance_std", "executors", "rules", "threadless", "threads"];
+const CONCURRENT: [&str; 5] = ["conformance_std", EXECUTORS, "rules", "threadless", "threads"];
+
+/// Not for ThreadSanitizer: executors hand tasks from thread to thread by std's locks, which it does
+/// not see, so that all that a task does looks like a race with what it did before.
+const EXECUTORS: &str = "executors";
 
 /// The others. `no_allocation` replaces the allocator, `no_system_call` forbids system calls,
 /// `interrupted` protects memory and handles the faults, and `fork` forks a process with threads.
@@ -57,6 +61,7 @@ fn tests(sh: &Shell, sanitizer: &str, concurrent: bool) -> Result<()> {
     if !concurrent {
         tests.extend(ALONE);
     }
+    tests.retain(|test| sanitizer != THREAD || *test != EXECUTORS);
     let tests = tests.iter().flat_map(|test| ["--test", test]);
     let crates = ["-p", "moirai-timer-core", "-p", "moirai-timer-std", "-p", "moirai-timer-tests"];
     let flags = format!("-Zsanitizer={sanitizer} {MIXED}");
