@@ -16,6 +16,10 @@ pub(crate) struct Arguments {
     /// Leave out the builds for other targets and the firmware, which may need packages that this machine lacks.
     #[arg(long)]
     host_only: bool,
+
+    /// Begin with this step, after a failure there.
+    #[arg(long, value_name = "STEP")]
+    from: Option<String>,
 }
 
 /// What a step runs; it is given the crates that are published.
@@ -46,7 +50,14 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     let published = workspace::published(sh)?;
     let start = Instant::now();
     let mut summary = Vec::new();
-    for &(name, step) in STEPS {
+    let first = match &arguments.from {
+        Some(from) => STEPS.iter().position(|(name, _)| name == from).with_context(|| {
+            let names: Vec<_> = STEPS.iter().map(|(name, _)| *name).collect();
+            format!("there is no step {from:?}, but {}", names.join(", "))
+        })?,
+        None => 0,
+    };
+    for &(name, step) in &STEPS[first..] {
         eprintln!("\n== {name}");
         if arguments.host_only && [CROSS_BUILDS, FIRMWARE].contains(&name) {
             eprintln!("left out, for --host-only");

@@ -1,7 +1,7 @@
 //! Random programs on a timer, against an oracle that is too simple to be wrong.
 //!
 //! A [`Program`] is a list of steps that says nothing of what should come of them. [`check`] runs it
-//! on every store, beside an [`Oracle`](oracle) that keeps its sleeps in a plain list and looks at
+//! on every store, beside an `Oracle` that keeps its sleeps in a plain list and looks at
 //! all of them each time. What is held together is said in `machine`; in short: who was woken, in
 //! which order, what each poll said, how many slots are in use, and that the alarm is in time.
 //!
