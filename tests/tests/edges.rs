@@ -117,6 +117,7 @@ on_stores! {
     : [
         a_deadline_beside_any_boundary_fires_at_its_tick
         the_clock_ends_at_its_last_tick
+        one_turn_fires_all_that_is_due
         a_clock_that_stands_still_counts_every_sleep
     ]
 }
@@ -186,6 +187,19 @@ fn the_clock_ends_at_its_last_tick<S: Store>(store: impl Fn() -> S) {
     assert!(!poll(&mut last, &task.waker()));
     interrupts(&timer);
     assert_eq!((task.wakes(), timer.driver().alarm()), (1, None));
+}
+
+/// However many batches that takes, and also if whoever turns does it once.
+fn one_turn_fires_all_that_is_due<S: Store>(store: impl Fn() -> S) {
+    let task = Task::new();
+    let timer = timer(Ticks::ZERO, 100, store());
+    for many in [31, 32, 33, 64, 100] {
+        let (at, wakes) = (timer.now().after(5), task.wakes());
+        let mut sleeps: Vec<_> = (0..many).map(|_| timer.sleep_until(at)).collect();
+        assert!(sleeps.iter_mut().all(|sleep| !poll(sleep, &task.waker())));
+        timer.driver().set(at);
+        assert_eq!((timer.turn(), task.wakes() - wakes), (None, many));
+    }
 }
 
 /// One of a million sleeps, which knows when it is due.
