@@ -4,8 +4,9 @@
 
 use std::ops::Range;
 
-use anyhow::{Context, Result, ensure};
-use xshell::{Cmd, Shell, cmd};
+use anyhow::{Context, Result, bail, ensure};
+use defmt_decoder::{DecodeError, Table};
+use xshell::{Shell, cmd};
 
 use crate::shell;
 use crate::{cross, debian};
@@ -216,8 +217,7 @@ impl Build {
     fn firmware(&self, sh: &Shell, program: &Program, machine: &Machine) -> Result<String> {
         let Program { package, name, profile, .. } = program;
         let Machine { name: feature, target, .. } = machine;
-        // A directory for each machine, so that none undoes what another has built.
-        let directory = format!("{}/embedded/{feature}", target_directory());
+        let directory = format!("{}/embedded", target_directory());
         let arguments = ["--profile", profile, "-p", package, "--bin", name, "--features", feature];
         match self {
             Build::Rustup => {
@@ -242,21 +242,26 @@ fn emulate(sh: &Shell, program: &Program, machine: &Machine, elf: &str) -> Resul
     if program.package != "logging" {
         return shell::read(run);
     }
-    // It prints no text, but what `defmt-print` makes text of.
-    let bytes = run.quiet().output()?.stdout;
-    let print = defmt_print(sh)?;
-    shell::read(cmd!(sh, "{print} -e {elf}").stdin(bytes))
+    // It prints no text, but what becomes text with the help of its symbols.
+    let frames = run.quiet().output()?.stdout;
+    let output = decode(&sh.read_binary_file(elf)?, &frames)?;
+    eprint!("{output}");
+    Ok(output)
 }
 
-/// Where `defmt-print` is, after installing it if need be.
-fn defmt_print(sh: &Shell) -> Result<String> {
-    let root = format!("{}/tools", target_directory());
-    let program = format!("{root}/bin/defmt-print");
-    if !sh.path_exists(&program) {
-        let install: Cmd<'_> = cmd!(sh, "cargo install --locked --quiet --root {root} defmt-print");
-        shell::run(install)?;
+/// The text of `defmt`'s frames.
+fn decode(elf: &[u8], frames: &[u8]) -> Result<String> {
+    let table = Table::parse(elf)?.context("the program has no table of its texts")?;
+    let mut decoder = table.new_stream_decoder();
+    decoder.received(frames);
+    let mut text = String::new();
+    loop {
+        match decoder.decode() {
+            Ok(frame) => text += &format!("{}\n", frame.display(false)),
+            Err(DecodeError::UnexpectedEof) => return Ok(text),
+            Err(DecodeError::Malformed) => bail!("a frame that is none, after\n{text}"),
+        }
     }
-    Ok(program)
 }
 
 /// Whether the lines are among the output, in their order.

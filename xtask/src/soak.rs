@@ -17,14 +17,16 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(sh: &Shell, Arguments { minutes, seed }: &Arguments) -> Result<()> {
-    let (minutes, seed) = (minutes.to_string(), seed.to_string());
-    shell::run(cmd!(
-        sh,
-        "cargo run --release -p moirai-timer-tests --example soak -- --minutes {minutes} --seed {seed}"
-    ))
+    soak(sh, &["--release"], *minutes, *seed)
 }
 
-/// Half a minute of it.
+/// Half a minute of it, as it was built with the tests.
 pub(crate) fn short(sh: &Shell) -> Result<()> {
-    run(sh, &Arguments { minutes: 0.5, seed: 1 })
+    soak(sh, &[], 0.5, 1)
+}
+
+fn soak(sh: &Shell, profile: &[&str], minutes: f64, seed: u64) -> Result<()> {
+    let (minutes, seed) = (minutes.to_string(), seed.to_string());
+    let run = cmd!(sh, "cargo run {profile...} -p moirai-timer-tests --example soak");
+    shell::run(run.args(["--", "--minutes", &minutes, "--seed", &seed]))
 }

@@ -42,9 +42,11 @@ fn block_on<F: Future>(future: F) -> F::Output {
                 board::wfi();
             }
         });
-        if !WOKEN.swap(false, SeqCst) {
+        if !WOKEN.load(SeqCst) {
             continue;
         }
+        // Whoever wakes it in between is answered by the poll, too.
+        WOKEN.store(false, SeqCst);
         if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
             return value;
         }
