@@ -49,10 +49,9 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// The short form: the tests with several threads, under the sanitizer for these. Each of the others
-/// would take as long again to build.
+/// The short form: the tests with several threads, under two sanitizers that see what all three do.
 pub(crate) fn concurrent(sh: &Shell) -> Result<()> {
-    tests(sh, THREAD, true)
+    [THREAD, ADDRESS].into_iter().try_for_each(|sanitizer| tests(sh, sanitizer, true))
 }
 
 fn tests(sh: &Shell, sanitizer: &str, concurrent: bool) -> Result<()> {

@@ -20,9 +20,7 @@
 //! * Counters that run at the processor's clock have no fractions of a count. Those that run from a
 //!   reference, slower by a factor of 16 at least, keep its edges, whenever they are set. (With one
 //!   that is less slow, whether an edge falls into those instructions is left to chance: take the
-//!   processor's clock.) Only a model that begins a *new* count
-//!   when it is set (QEMU's does) loses a fraction of one, always the same one; for that there is
-//!   [`losing`](SysTick::losing).
+//!   processor's clock.) QEMU's model begins a *new* count when it is set, and loses a part of one.
 //!
 //! # Who accounts for a zero
 //!
@@ -74,6 +72,7 @@ impl<const HZ: u64> SysTick<HZ> {
     ///
     /// ```compile_fail
     /// use moirai_timer_cortex_m::SysTick;
+    /// // SAFETY: nobody else uses it.
     /// static DRIVER: SysTick<0> = unsafe { SysTick::take() };
     /// ```
     ///
@@ -82,16 +81,6 @@ impl<const HZ: u64> SysTick<HZ> {
     pub const unsafe fn take() -> Self {
         const { assert!(HZ > 0, "a clock ticks") };
         SysTick { clock: Clock::new(Processors(())) }
-    }
-
-    /// Accounts for what a restart loses beyond whole counts, in 256ths of a count.
-    ///
-    /// No processor loses any; QEMU does, 110 at 25 MHz and 1,000 million instructions a second, as
-    /// measured beside another timer.
-    #[must_use]
-    pub const fn losing(mut self, fraction: u8) -> Self {
-        self.clock.fraction = fraction;
-        self
     }
 
     /// Starts the timer, and asks for a turn, for what was armed before. To be called once.
@@ -125,8 +114,6 @@ impl<const HZ: u64> Driver for SysTick<HZ> {
 struct State {
     /// When the count will be zero. Zero itself: the timer was not started.
     end: u64,
-    /// What restarts have lost, less than a count, in 256ths.
-    lost: u32,
     /// Counts from the reading of the count to its setting, in a restart.
     takes: u32,
     /// How near an alarm may be.
@@ -137,13 +124,12 @@ struct State {
 struct Clock<R> {
     registers: R,
     state: Mutex<Cell<State>>,
-    fraction: u8,
 }
 
 impl<R: Registers> Clock<R> {
     const fn new(registers: R) -> Self {
-        let state = State { end: 0, lost: 0, takes: 0, least: LEAST };
-        Clock { registers, state: Mutex::new(Cell::new(state)), fraction: 0 }
+        let state = State { end: 0, takes: 0, least: LEAST };
+        Clock { registers, state: Mutex::new(Cell::new(state)) }
     }
 
     fn start(&self, source: SystClkSource) {
@@ -156,7 +142,7 @@ impl<R: Registers> Clock<R> {
             let takes = registers.rehearse(registers.count());
             registers.set_reload(ROUND - 1);
             let least = if source == SystClkSource::Core { LEAST } else { LEAST_OF_REFERENCE };
-            self.state.borrow(section).set(State { end: ROUND.into(), lost: 0, takes, least });
+            self.state.borrow(section).set(State { end: ROUND.into(), takes, least });
         });
         self.registers.pend();
     }
@@ -212,12 +198,9 @@ impl<R: Registers> Clock<R> {
     /// Makes the next zero be at `at`.
     #[inline]
     fn restart(&self, state: &mut State, at: Ticks, left: u32) {
-        state.lost += u32::from(self.fraction);
-        let takes = state.takes + (state.lost >> 8);
-        state.lost &= 0xff;
         // The present is `end` less the count; `takes` later the count is zero, and from there it
         // is one more than the reload value until the next zero.
-        let bias = (at.get().wrapping_sub(state.end) as u32).wrapping_sub(takes + 1);
+        let bias = (at.get().wrapping_sub(state.end) as u32).wrapping_sub(state.takes + 1);
         self.registers.restart(left % ROUND, bias);
         state.end = at.get();
         while self.registers.count() == 0 {}

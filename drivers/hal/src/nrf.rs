@@ -65,11 +65,13 @@ impl<const BASE: usize, const IRQ: u16, const PRESCALER: u32, const BITS: u32>
     ///
     /// ```compile_fail
     /// use moirai_timer_hal::nrf::Timer1;
+    /// // SAFETY: an nRF has it, and nobody else uses it.
     /// static DRIVER: Timer1<64> = unsafe { Timer1::take() };
     /// ```
     ///
     /// ```
     /// use moirai_timer_hal::nrf::Timer1;
+    /// // SAFETY: an nRF has it, and nobody else uses it.
     /// static DRIVER: Timer1<16> = unsafe { Timer1::take() };
     /// ```
     ///

@@ -7,12 +7,9 @@ mod timer {
     const HZ: u64 = if cfg!(feature = "lm3s6965evb") { 12_500_000 } else { 25_000_000 };
     pub type Driver = moirai_timer_cortex_m::SysTick<HZ>;
 
-    /// In QEMU a restart takes a fraction of a count, of which one lasts 40 or 80 instructions.
-    const RESTART: u8 = if cfg!(feature = "lm3s6965evb") { 55 } else { 110 };
-
     pub const fn driver() -> Driver {
         // SAFETY: a program makes one.
-        unsafe { Driver::take() }.losing(RESTART)
+        unsafe { Driver::take() }
     }
 
     pub fn start(driver: &Driver) {

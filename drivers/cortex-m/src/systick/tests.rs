@@ -8,8 +8,6 @@ use super::*;
 struct Model {
     /// Cycles of the processor in a count.
     cycles_a_count: u64,
-    /// What QEMU does: setting the count begins a new one.
-    begins_anew: bool,
     cycle: Cell<u64>,
     /// The cycle of an edge, from which all others are counted.
     edge: Cell<u64>,
@@ -21,10 +19,9 @@ struct Model {
 }
 
 impl Model {
-    fn new(cycles_a_count: u64, begins_anew: bool) -> Model {
+    fn new(cycles_a_count: u64) -> Model {
         Model {
             cycles_a_count,
-            begins_anew,
             cycle: Cell::new(0),
             edge: Cell::new(0),
             count: Cell::new(0),
@@ -59,9 +56,6 @@ impl Model {
     fn set_to_zero(&self) {
         self.count.set(0);
         self.flag.set(false);
-        if self.begins_anew {
-            self.edge.set(self.cycle.get());
-        }
     }
 
     /// The steps of `registers::steps`, with the cycles that a Cortex-M0 takes for each.
@@ -143,9 +137,8 @@ fn zero_of(clock: &Clock<&Model>, model: &Model) -> i64 {
 
 /// Alarms, readings and late handlers at random until 10 million counts have passed. Gives by how
 /// much the clock was wrong at worst, early and late, and the number of restarts.
-fn ten_million_counts(model: &Model, fraction: u8) -> (i64, i64, u32) {
-    let mut clock = Clock::new(model);
-    clock.fraction = fraction;
+fn ten_million_counts(model: &Model) -> (i64, i64, u32) {
+    let clock = Clock::new(model);
     let source =
         if model.cycles_a_count == 1 { SystClkSource::Core } else { SystClkSource::External };
     clock.start(source);
@@ -184,8 +177,8 @@ fn ten_million_counts(model: &Model, fraction: u8) -> (i64, i64, u32) {
 
 #[test]
 fn at_the_processors_clock_ten_million_counts_with_restarts_are_exact() {
-    let model = Model::new(1, false);
-    let (early, late, restarts) = ten_million_counts(&model, 0);
+    let model = Model::new(1);
+    let (early, late, restarts) = ten_million_counts(&model);
     assert!(restarts > 900, "{restarts}");
     assert_eq!((early, late), (0, 0));
 }
@@ -193,25 +186,16 @@ fn at_the_processors_clock_ten_million_counts_with_restarts_are_exact() {
 #[test]
 fn at_a_reference_clock_they_are_exact_as_well() {
     for cycles in [16, 40, 1000] {
-        let model = Model::new(cycles, false);
-        let (early, late, restarts) = ten_million_counts(&model, 0);
+        let model = Model::new(cycles);
+        let (early, late, restarts) = ten_million_counts(&model);
         assert!(restarts > 900, "{restarts}");
         assert_eq!((early, late), (0, 0), "{cycles}");
     }
 }
 
 #[test]
-fn a_model_that_begins_anew_is_wrong_by_a_fraction_a_restart_unless_it_is_accounted_for() {
-    let (early, _, restarts) = ten_million_counts(&Model::new(40, true), 0);
-    assert!(-early > i64::from(restarts) / 10, "{early} in {restarts}");
-    // 7 cycles after the sampling load, and that is 0 to 4 after the edge.
-    let (early, late, _) = ten_million_counts(&Model::new(40, true), (9 * 256 / 40) as u8);
-    assert!(-early < 40 && late < 40, "{early} {late}");
-}
-
-#[test]
 fn an_alarm_rings_at_its_count() {
-    let model = Model::new(16, false);
+    let model = Model::new(16);
     let clock = Clock::new(&model);
     clock.start(SystClkSource::External);
     for ahead in (0..600).chain([ROUND - 1, ROUND, ROUND + 1, 3 * ROUND].map(u64::from)) {
@@ -234,7 +218,7 @@ fn an_alarm_rings_at_its_count() {
 
 #[test]
 fn a_handler_that_is_late_by_almost_a_round_loses_nothing() {
-    let model = Model::new(1, false);
+    let model = Model::new(1);
     let clock = Clock::new(&model);
     clock.start(SystClkSource::Core);
     let zero = zero_of(&clock, &model);
@@ -250,7 +234,7 @@ fn a_handler_that_is_late_by_almost_a_round_loses_nothing() {
 
 #[test]
 fn before_it_is_started_the_time_is_zero_and_nothing_hangs() {
-    let model = Model::new(1, false);
+    let model = Model::new(1);
     let clock = Clock::new(&model);
     assert_eq!(clock.now(), Ticks::ZERO);
     assert_eq!(clock.arm(Ticks::new(1)), Armed::Pending);

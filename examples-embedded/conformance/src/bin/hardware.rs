@@ -573,7 +573,7 @@ fn no_drift() {
         worst = worst.max(drift.abs());
     }
     println!("no drift: {drift} ticks in 10 million with {alarms} alarms, {worst} at worst");
-    // QEMU begins a new count at every restart, and loses less than one by that; silicon does not,
+    // QEMU begins a new count at every restart, and loses a part of one by that; silicon does not,
     // see the driver's tests on a model of it.
     assert!(worst < i64::from(alarms), "a count a restart");
 }
