@@ -32,22 +32,17 @@
 //! between its producer's push and the producer's reading of the alarm; the producer then finds an
 //! alarm that suits it, and is content. So who lowers the alarm has to see to it that the driver
 //! follows: the driver itself sets its own ([`Engine::drive`]), everybody else pends.
+//!
+//! What a producer does is in `produce`, what a turner does in `turn`.
 
-use core::task::Waker;
-use core::time::Duration;
+mod produce;
+mod turn;
 
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
-
-use crate::batch::{self, WakeBatch};
 use crate::exclusive::{Exclusive, Section};
-use crate::pool::{Chain, Pool};
-use crate::prefetch::prefetch;
+use crate::pool::Pool;
 use crate::queue::CommandQueue;
-use crate::slot::{Attended, Command, Ended, Expired, News, Released};
-use crate::ticks::{duration_of, ticks_in};
-use crate::{
-    Armed, Claim, Driver, Handle, HeapStore, Inline, RegisterError, Slot, Slots, Store, Ticks,
-};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
+use crate::{Driver, HeapStore, Inline, Slot, Slots, Store, Ticks};
 
 /// A timer with room for `N` armed sleeps, all of it in the value itself.
 ///
@@ -58,9 +53,6 @@ use crate::{
 /// static TIMER: Timer<ManualDriver, 32> = Timer::new(ManualDriver::new());
 /// ```
 pub type Timer<D, const N: usize> = Engine<D, [Slot; N], HeapStore<Inline<N>>>;
-
-/// How many commands a turn applies before it looks at the clock again.
-const CHUNK: u32 = 64;
 
 /// How many commands a caller of [`Engine::drain`] applies at most.
 const HELPING: u32 = 256;
@@ -189,65 +181,6 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         &self.slots
     }
 
-    // ---- the producers' side ----
-
-    /// Takes a slot if there is one at hand: one that was cancelled, or one of the pool.
-    #[inline]
-    fn slot_at_hand(&self) -> Result<(u32, &Slot), RegisterError> {
-        if self.published.closed.load(Relaxed) {
-            return Err(RegisterError::ShutDown);
-        }
-        let cancelled = self.producers.cancelled.load(Relaxed);
-        if cancelled != 0 {
-            self.producers.cancelled.store(0, Relaxed);
-            let slot = self.slots.slot(cancelled - 1);
-            if slot.revive() {
-                return Ok((cancelled - 1, slot));
-            }
-        }
-        let index = self.producers.pool.take(&self.slots).ok_or(RegisterError::Full)?;
-        Ok((index, self.slots.slot(index)))
-    }
-
-    /// Takes a slot if the pool has one at hand.
-    ///
-    /// # Errors
-    /// [`Full`](RegisterError::Full), although a [`drain`](Self::drain) may find some;
-    /// [`ShutDown`](RegisterError::ShutDown).
-    pub fn claim_at_hand(&self) -> Result<Claim, RegisterError> {
-        self.slot_at_hand().map(|(index, _)| Claim::new(index))
-    }
-
-    /// Takes a slot if the pool has one at hand, and arms it.
-    ///
-    /// # Errors
-    /// As [`claim_at_hand`](Self::claim_at_hand).
-    #[inline]
-    pub fn arm_at_hand(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
-        // First, because it runs code of the task's: if that panics, no slot is lost.
-        let waker = waker.clone();
-        let (index, slot) = self.slot_at_hand()?;
-        // SAFETY: the slot was handed to us, and the claim to it is made below.
-        match unsafe { slot.arm(at, waker) } {
-            Ok(news) => self.tell(slot, index, news, at),
-            Err(_) => unreachable!("a slot that was just claimed is idle"),
-        }
-        Ok(Claim::new(index))
-    }
-
-    /// Asks for a claim until there is one, or nothing is left to drain.
-    fn draining(
-        &self,
-        ask: impl Fn(&Self) -> Result<Claim, RegisterError>,
-    ) -> Result<Claim, RegisterError> {
-        loop {
-            match ask(self) {
-                Err(RegisterError::Full) if self.drain().applied > 0 => {}
-                answer => return answer,
-            }
-        }
-    }
-
     /// Refuses new sleeps from now on. Those that are armed still fire on time.
     pub fn shutdown(&self) {
         self.published.closed.store(true, Relaxed);
@@ -256,92 +189,6 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// Whether [`shutdown`](Self::shutdown) was called.
     pub fn is_shut_down(&self) -> bool {
         self.published.closed.load(Relaxed)
-    }
-
-    #[inline]
-    fn tell(&self, slot: &Slot, index: u32, news: News, at: Ticks) {
-        match news {
-            News::Silent => return,
-            News::Merged => {}
-            News::Push => self.producers.queue.push(slot, index),
-        }
-        if at.get() < self.published.alarm.load(SeqCst) {
-            self.driver.pend();
-        }
-    }
-
-    // ---- the turner's side ----
-
-    /// Applies commands, without firing anything: what a producer does that finds the pool empty.
-    ///
-    /// Bounded; does nothing if somebody turns at this moment. Calls nobody's waker.
-    pub fn drain(&self) -> Drained {
-        let Some(mut inside) = self.inside.try_enter() else { return Drained::default() };
-        let mut drained = Drained::default();
-        if inside.backlog != 0 {
-            drained = self.apply(&mut inside, HELPING);
-        }
-        if inside.backlog == 0 {
-            inside.backlog = self.producers.queue.take(&self.slots);
-            let rest = self.apply(&mut inside, HELPING - drained.applied.min(HELPING));
-            drained.applied += rest.applied;
-            drained.freed += rest.freed;
-        }
-        self.leave(inside);
-        drained
-    }
-
-    /// Takes the news, wakes what is due, and says when there will be more to do.
-    ///
-    /// Anybody may do this at any time, beside the driver: if a deadline turns out to be earlier
-    /// than the driver's alarm, [`Driver::pend`] is called. `None`: there is nothing to wait for,
-    /// or another caller is inside.
-    ///
-    /// Wakes tasks: not to be called where a waker of the program's may not run.
-    pub fn turn(&self) -> Option<Ticks> {
-        self.visit(false)
-    }
-
-    /// Takes the news, wakes what is due, and says when to do so again: for whoever drives the
-    /// timer, one caller at a time.
-    ///
-    /// The caller sees to it that it comes back at that time. `None`: there is nothing to wait
-    /// for, or another caller is inside. Either way, if that changes, or an earlier deadline
-    /// arrives, [`Driver::pend`] is called.
-    pub fn drive(&self) -> Option<Ticks> {
-        self.visit(true)
-    }
-
-    /// Drives, and sets the driver's alarm: what an interrupt handler calls, after it has
-    /// acknowledged its interrupt.
-    ///
-    /// One caller at a time: the handler must not interrupt itself, nor run on two cores at once.
-    pub fn on_alarm(&self) {
-        while let Some(next) = self.drive() {
-            if self.driver.arm(next) == Armed::Pending {
-                return;
-            }
-        }
-        self.driver.disarm();
-    }
-
-    fn visit(&self, drives: bool) -> Option<Ticks> {
-        let mut batch = WakeBatch::new(&self.driver);
-        let mut promised = 0;
-        loop {
-            let mut inside = self.inside.try_enter_or_mark()?;
-            promised = self.published.alarm.load(Relaxed).max(promised);
-            let next = self.pass(&mut inside, &mut batch);
-            let lowered = self.published.alarm.load(Relaxed) < promised;
-            self.leave(inside);
-            if lowered && !drives {
-                self.driver.pend();
-            }
-            batch.wake();
-            if let Some(next) = next {
-                return (!next.is_never()).then_some(next);
-            }
-        }
     }
 
     /// When the earliest sleep is due, of those that a turn has seen, or a little earlier if the
@@ -409,199 +256,5 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         if inside.leave() {
             self.driver.pend();
         }
-    }
-
-    /// One visit to the exclusive section. Ends with the next deadline, or with a full batch.
-    fn pass(&self, inside: &mut Inside<S>, batch: &mut WakeBatch<'_, D>) -> Option<Ticks> {
-        inside.turns += 1;
-        if inside.backlog == 0 {
-            inside.backlog = self.producers.queue.take(&self.slots);
-        }
-        loop {
-            self.apply(inside, CHUNK);
-            let fired = inside.fired;
-            let all = self.fire(inside, batch);
-            // A timer is moved a few times on its way, so this keeps up with any rate.
-            inside.store.tidy(CHUNK as usize + 4 * (inside.fired - fired) as usize);
-            if !all {
-                return None;
-            }
-            if inside.backlog != 0 {
-                continue;
-            }
-            let next = earliest(inside).min(inside.vain);
-            self.published.alarm.store(next.get(), SeqCst);
-            // Whoever pushed before that may have read the alarm of before.
-            inside.backlog = self.producers.queue.take(&self.slots);
-            if inside.backlog == 0 {
-                inside.vain = Ticks::NEVER;
-                return Some(next);
-            }
-            while inside.backlog != 0 {
-                self.apply(inside, CHUNK);
-            }
-            // From here on the alarm is only lowered, so nobody needs to look again.
-            let next = earliest(inside).min(inside.vain).min(next);
-            self.published.alarm.store(next.get(), SeqCst);
-            inside.vain = Ticks::NEVER;
-            if next > self.driver.now() {
-                return Some(next);
-            }
-        }
-    }
-
-    /// Moves what is due into the batch; false if the batch is too small.
-    fn fire(&self, inside: &mut Inside<S>, batch: &mut WakeBatch<'_, D>) -> bool {
-        if inside.store.is_empty() {
-            return true;
-        }
-        let now = self.driver.now();
-        loop {
-            let mut due = heapless::Vec::<u32, { batch::SIZE }>::new();
-            while due.len() < batch.room() {
-                let Some(index) = inside.store.pop_due(now) else { break };
-                let pushed = due.push(index);
-                debug_assert!(pushed.is_ok(), "the batch has no more room than that");
-            }
-            if due.is_empty() {
-                return !batch.is_full();
-            }
-            due.iter().for_each(|&index| prefetch(self.slots.slot(index)));
-            // By reference: the whole vector would be moved for it.
-            for &index in &due {
-                self.expire(inside, index, now, batch);
-            }
-        }
-    }
-
-    /// Fires a slot that the store held to be due.
-    fn expire(&self, inside: &mut Inside<S>, index: u32, now: Ticks, batch: &mut WakeBatch<'_, D>) {
-        match self.slots.slot(index).expire(now) {
-            Expired::Later(at) => inside.store.set(index, at),
-            Expired::Released => {}
-            Expired::Fired { at, waker, free } => {
-                inside.fired += 1;
-                self.driver.fired(now.since(at));
-                if let Some(waker) = waker {
-                    batch.add(waker);
-                }
-                if free {
-                    self.producers.pool.give(&self.slots, index);
-                }
-            }
-        }
-    }
-
-    /// Applies at most `limit` commands of the backlog to the store.
-    fn apply(&self, inside: &mut Inside<S>, limit: u32) -> Drained {
-        let mut free = Chain::new();
-        let mut applied = 0;
-        while inside.backlog != 0 && applied < limit {
-            let index = inside.backlog - 1;
-            let slot = self.slots.slot(index);
-            inside.backlog = slot.next.load(Relaxed);
-            let command = slot.accept();
-            inside.cancelled += u64::from(slot.count_revived());
-            match command {
-                Command::Arm(at) => inside.store.set(index, at),
-                // Nothing is armed. The store may still have what was, before it was revived.
-                Command::Nothing => {
-                    inside.store.remove(index);
-                }
-                Command::Free(ended, at) => {
-                    if !inside.store.remove(index) && ended == Ended::Cancelled {
-                        inside.vain = inside.vain.min(at);
-                    }
-                    inside.cancelled += (ended == Ended::Cancelled) as u64;
-                    inside.fired += (ended == Ended::Completed) as u64;
-                    free.add(slot, index);
-                }
-            }
-            applied += 1;
-        }
-        let freed = free.len;
-        self.producers.pool.give_chain(&self.slots, free);
-        Drained { applied, freed }
-    }
-}
-
-fn earliest(inside: &Inside<impl Store>) -> Ticks {
-    inside.store.next().unwrap_or(Ticks::NEVER)
-}
-
-// SAFETY: a shared reference reaches one engine, always the same.
-unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
-    type Instant = Ticks;
-
-    fn now(&self) -> Ticks {
-        self.driver.now()
-    }
-
-    fn ticks_in(&self, duration: Duration) -> u64 {
-        ticks_in(duration, D::TICK_HZ)
-    }
-
-    fn duration_of(&self, ticks: u64) -> Duration {
-        duration_of(ticks, D::TICK_HZ)
-    }
-
-    fn ticks_at(&self, at: Ticks) -> Ticks {
-        at
-    }
-
-    fn instant_at(&self, at: Ticks) -> Ticks {
-        at
-    }
-
-    fn claim(&self) -> Result<Claim, RegisterError> {
-        self.draining(Engine::claim_at_hand)
-    }
-
-    fn arm(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
-        self.draining(|engine| engine.arm_at_hand(at, waker))
-    }
-
-    unsafe fn attend(&self, claim: &mut Claim, at: Ticks, waker: &Waker) -> bool {
-        let slot = self.slots.slot(claim.index());
-        // SAFETY: a claim makes its bearer the holder; the caller vouches that it is this slot's.
-        match unsafe { slot.attend(waker) } {
-            Attended::Yes => true,
-            Attended::Firing => false,
-            // SAFETY: as above.
-            Attended::Idle => match unsafe { slot.arm(at, waker.clone()) } {
-                Ok(news) => {
-                    self.tell(slot, claim.index(), news, at);
-                    true
-                }
-                Err(_) => false,
-            },
-        }
-    }
-
-    unsafe fn move_to(&self, claim: &mut Claim, at: Ticks) {
-        let slot = self.slots.slot(claim.index());
-        let news = slot.move_to(at);
-        self.tell(slot, claim.index(), news, at);
-    }
-
-    unsafe fn release(&self, claim: Claim, completed: bool) {
-        let index = claim.index();
-        let slot = self.slots.slot(index);
-        let ended = if completed { Ended::Completed } else { Ended::Cancelled };
-        // SAFETY: a claim makes its bearer the holder; the caller vouches that it is this slot's.
-        let (goes, waker) = unsafe { slot.release(ended) };
-        match goes {
-            Released::Free => self.producers.pool.give(&self.slots, index),
-            Released::Push => self.producers.queue.push(slot, index),
-            Released::Left => self.producers.cancelled.store(index + 1, Relaxed),
-        }
-        // Last, because it runs code of the task's.
-        drop(waker);
-    }
-
-    fn stranded(&self) {
-        self.producers.stranded.fetch_add(1, Relaxed);
-        #[cfg(feature = "defmt")]
-        crate::format::warn_full(self.producers.stranded.load(Relaxed));
     }
 }

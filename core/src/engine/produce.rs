@@ -1,0 +1,157 @@
+//! Registration: what is done from wherever the program's tasks are. Nobody waits here.
+
+use core::task::Waker;
+use core::time::Duration;
+
+use crate::slot::{Attended, Ended, News, Released};
+use crate::sync::Ordering::*;
+use crate::ticks::{duration_of, ticks_in};
+use crate::{Claim, Driver, Engine, Handle, RegisterError, Slot, Slots, Store, Ticks};
+
+impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
+    /// Takes a slot if there is one at hand: one that was cancelled, or one of the pool.
+    #[inline]
+    fn slot_at_hand(&self) -> Result<(u32, &Slot), RegisterError> {
+        if self.published.closed.load(Relaxed) {
+            return Err(RegisterError::ShutDown);
+        }
+        let cancelled = self.producers.cancelled.load(Relaxed);
+        if cancelled != 0 {
+            self.producers.cancelled.store(0, Relaxed);
+            let slot = self.slots.slot(cancelled - 1);
+            if slot.revive() {
+                return Ok((cancelled - 1, slot));
+            }
+        }
+        let index = self.producers.pool.take(&self.slots).ok_or(RegisterError::Full)?;
+        Ok((index, self.slots.slot(index)))
+    }
+
+    /// Takes a slot if the pool has one at hand.
+    ///
+    /// # Errors
+    /// [`Full`](RegisterError::Full), although a [`drain`](Self::drain) may find some;
+    /// [`ShutDown`](RegisterError::ShutDown).
+    pub fn claim_at_hand(&self) -> Result<Claim, RegisterError> {
+        self.slot_at_hand().map(|(index, _)| Claim::new(index))
+    }
+
+    /// Takes a slot if the pool has one at hand, and arms it.
+    ///
+    /// # Errors
+    /// As [`claim_at_hand`](Self::claim_at_hand).
+    #[inline]
+    pub fn arm_at_hand(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
+        // First, because it runs code of the task's: if that panics, no slot is lost.
+        let waker = waker.clone();
+        let (index, slot) = self.slot_at_hand()?;
+        // SAFETY: the slot was handed to us, and the claim to it is made below.
+        match unsafe { slot.arm(at, waker) } {
+            Ok(news) => self.tell(slot, index, news, at),
+            Err(_) => unreachable!("a slot that was just claimed is idle"),
+        }
+        Ok(Claim::new(index))
+    }
+
+    /// Asks for a claim until there is one, or nothing is left to drain.
+    fn draining(
+        &self,
+        ask: impl Fn(&Self) -> Result<Claim, RegisterError>,
+    ) -> Result<Claim, RegisterError> {
+        loop {
+            match ask(self) {
+                Err(RegisterError::Full) if self.drain().applied > 0 => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    #[inline]
+    fn tell(&self, slot: &Slot, index: u32, news: News, at: Ticks) {
+        match news {
+            News::Silent => return,
+            News::Merged => {}
+            News::Push => self.producers.queue.push(slot, index),
+        }
+        if at.get() < self.published.alarm.load(SeqCst) {
+            self.driver.pend();
+        }
+    }
+}
+
+// SAFETY: a shared reference reaches one engine, always the same.
+unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
+    type Instant = Ticks;
+
+    fn now(&self) -> Ticks {
+        self.driver.now()
+    }
+
+    fn ticks_in(&self, duration: Duration) -> u64 {
+        ticks_in(duration, D::TICK_HZ)
+    }
+
+    fn duration_of(&self, ticks: u64) -> Duration {
+        duration_of(ticks, D::TICK_HZ)
+    }
+
+    fn ticks_at(&self, at: Ticks) -> Ticks {
+        at
+    }
+
+    fn instant_at(&self, at: Ticks) -> Ticks {
+        at
+    }
+
+    fn claim(&self) -> Result<Claim, RegisterError> {
+        self.draining(Engine::claim_at_hand)
+    }
+
+    fn arm(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
+        self.draining(|engine| engine.arm_at_hand(at, waker))
+    }
+
+    unsafe fn attend(&self, claim: &mut Claim, at: Ticks, waker: &Waker) -> bool {
+        let slot = self.slots.slot(claim.index());
+        // SAFETY: a claim makes its bearer the holder; the caller vouches that it is this slot's.
+        match unsafe { slot.attend(waker) } {
+            Attended::Yes => true,
+            Attended::Firing => false,
+            // SAFETY: as above.
+            Attended::Idle => match unsafe { slot.arm(at, waker.clone()) } {
+                Ok(news) => {
+                    self.tell(slot, claim.index(), news, at);
+                    true
+                }
+                Err(_) => false,
+            },
+        }
+    }
+
+    unsafe fn move_to(&self, claim: &mut Claim, at: Ticks) {
+        let slot = self.slots.slot(claim.index());
+        let news = slot.move_to(at);
+        self.tell(slot, claim.index(), news, at);
+    }
+
+    unsafe fn release(&self, claim: Claim, completed: bool) {
+        let index = claim.index();
+        let slot = self.slots.slot(index);
+        let ended = if completed { Ended::Completed } else { Ended::Cancelled };
+        // SAFETY: a claim makes its bearer the holder; the caller vouches that it is this slot's.
+        let (goes, waker) = unsafe { slot.release(ended) };
+        match goes {
+            Released::Free => self.producers.pool.give(&self.slots, index),
+            Released::Push => self.producers.queue.push(slot, index),
+            Released::Left => self.producers.cancelled.store(index + 1, Relaxed),
+        }
+        // Last, because it runs code of the task's.
+        drop(waker);
+    }
+
+    fn stranded(&self) {
+        self.producers.stranded.fetch_add(1, Relaxed);
+        #[cfg(feature = "defmt")]
+        crate::format::warn_full(self.producers.stranded.load(Relaxed));
+    }
+}

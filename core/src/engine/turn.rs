@@ -1,0 +1,204 @@
+//! The turn: what is done by whoever is inside the exclusive section.
+
+use crate::batch::{self, WakeBatch};
+use crate::pool::Chain;
+use crate::prefetch::prefetch;
+use crate::slot::{Command, Ended, Expired};
+use crate::sync::Ordering::*;
+use crate::{Armed, Driver, Engine, Slots, Store, Ticks};
+
+use super::{Drained, HELPING, Inside};
+
+/// How many commands a turn applies before it looks at the clock again.
+const CHUNK: u32 = 64;
+
+impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
+    /// Applies commands, without firing anything: what a producer does that finds the pool empty.
+    ///
+    /// Bounded; does nothing if somebody turns at this moment. Calls nobody's waker.
+    pub fn drain(&self) -> Drained {
+        let Some(mut inside) = self.inside.try_enter() else { return Drained::default() };
+        let mut drained = Drained::default();
+        if inside.backlog != 0 {
+            drained = self.apply(&mut inside, HELPING);
+        }
+        if inside.backlog == 0 {
+            inside.backlog = self.producers.queue.take(&self.slots);
+            let rest = self.apply(&mut inside, HELPING - drained.applied.min(HELPING));
+            drained.applied += rest.applied;
+            drained.freed += rest.freed;
+        }
+        self.leave(inside);
+        drained
+    }
+
+    /// Takes the news, wakes what is due, and says when there will be more to do.
+    ///
+    /// Anybody may do this at any time, beside the driver: if a deadline turns out to be earlier
+    /// than the driver's alarm, [`Driver::pend`] is called. `None`: there is nothing to wait for,
+    /// or another caller is inside.
+    ///
+    /// Wakes tasks: not to be called where a waker of the program's may not run.
+    pub fn turn(&self) -> Option<Ticks> {
+        self.visit(false)
+    }
+
+    /// Takes the news, wakes what is due, and says when to do so again: for whoever drives the
+    /// timer, one caller at a time.
+    ///
+    /// The caller sees to it that it comes back at that time. `None`: there is nothing to wait
+    /// for, or another caller is inside. Either way, if that changes, or an earlier deadline
+    /// arrives, [`Driver::pend`] is called.
+    pub fn drive(&self) -> Option<Ticks> {
+        self.visit(true)
+    }
+
+    /// Drives, and sets the driver's alarm: what an interrupt handler calls, after it has
+    /// acknowledged its interrupt.
+    ///
+    /// One caller at a time: the handler must not interrupt itself, nor run on two cores at once.
+    pub fn on_alarm(&self) {
+        while let Some(next) = self.drive() {
+            if self.driver.arm(next) == Armed::Pending {
+                return;
+            }
+        }
+        self.driver.disarm();
+    }
+
+    fn visit(&self, drives: bool) -> Option<Ticks> {
+        let mut batch = WakeBatch::new(&self.driver);
+        let mut promised = 0;
+        loop {
+            let mut inside = self.inside.try_enter_or_mark()?;
+            promised = self.published.alarm.load(Relaxed).max(promised);
+            let next = self.pass(&mut inside, &mut batch);
+            let lowered = self.published.alarm.load(Relaxed) < promised;
+            self.leave(inside);
+            if lowered && !drives {
+                self.driver.pend();
+            }
+            batch.wake();
+            if let Some(next) = next {
+                return (!next.is_never()).then_some(next);
+            }
+        }
+    }
+
+    /// One visit to the exclusive section. Ends with the next deadline, or with a full batch.
+    fn pass(&self, inside: &mut Inside<S>, batch: &mut WakeBatch<'_, D>) -> Option<Ticks> {
+        inside.turns += 1;
+        if inside.backlog == 0 {
+            inside.backlog = self.producers.queue.take(&self.slots);
+        }
+        loop {
+            self.apply(inside, CHUNK);
+            let fired = inside.fired;
+            let all = self.fire(inside, batch);
+            // A timer is moved a few times on its way, so this keeps up with any rate.
+            inside.store.tidy(CHUNK as usize + 4 * (inside.fired - fired) as usize);
+            if !all {
+                return None;
+            }
+            if inside.backlog != 0 {
+                continue;
+            }
+            let next = earliest(inside).min(inside.vain);
+            self.published.alarm.store(next.get(), SeqCst);
+            // Whoever pushed before that may have read the alarm of before.
+            inside.backlog = self.producers.queue.take(&self.slots);
+            if inside.backlog == 0 {
+                inside.vain = Ticks::NEVER;
+                return Some(next);
+            }
+            while inside.backlog != 0 {
+                self.apply(inside, CHUNK);
+            }
+            // From here on the alarm is only lowered, so nobody needs to look again.
+            let next = earliest(inside).min(inside.vain).min(next);
+            self.published.alarm.store(next.get(), SeqCst);
+            inside.vain = Ticks::NEVER;
+            if next > self.driver.now() {
+                return Some(next);
+            }
+        }
+    }
+
+    /// Moves what is due into the batch; false if the batch is too small.
+    fn fire(&self, inside: &mut Inside<S>, batch: &mut WakeBatch<'_, D>) -> bool {
+        if inside.store.is_empty() {
+            return true;
+        }
+        let now = self.driver.now();
+        loop {
+            let mut due = heapless::Vec::<u32, { batch::SIZE }>::new();
+            while due.len() < batch.room() {
+                let Some(index) = inside.store.pop_due(now) else { break };
+                let pushed = due.push(index);
+                debug_assert!(pushed.is_ok(), "the batch has no more room than that");
+            }
+            if due.is_empty() {
+                return !batch.is_full();
+            }
+            due.iter().for_each(|&index| prefetch(self.slots.slot(index)));
+            // By reference: the whole vector would be moved for it.
+            for &index in &due {
+                self.expire(inside, index, now, batch);
+            }
+        }
+    }
+
+    /// Fires a slot that the store held to be due.
+    fn expire(&self, inside: &mut Inside<S>, index: u32, now: Ticks, batch: &mut WakeBatch<'_, D>) {
+        match self.slots.slot(index).expire(now) {
+            Expired::Later(at) => inside.store.set(index, at),
+            Expired::Released => {}
+            Expired::Fired { at, waker, free } => {
+                inside.fired += 1;
+                self.driver.fired(now.since(at));
+                if let Some(waker) = waker {
+                    batch.add(waker);
+                }
+                if free {
+                    self.producers.pool.give(&self.slots, index);
+                }
+            }
+        }
+    }
+
+    /// Applies at most `limit` commands of the backlog to the store.
+    fn apply(&self, inside: &mut Inside<S>, limit: u32) -> Drained {
+        let mut free = Chain::new();
+        let mut applied = 0;
+        while inside.backlog != 0 && applied < limit {
+            let index = inside.backlog - 1;
+            let slot = self.slots.slot(index);
+            inside.backlog = slot.next.load(Relaxed);
+            let command = slot.accept();
+            inside.cancelled += u64::from(slot.count_revived());
+            match command {
+                Command::Arm(at) => inside.store.set(index, at),
+                // Nothing is armed. The store may still have what was, before it was revived.
+                Command::Nothing => {
+                    inside.store.remove(index);
+                }
+                Command::Free(ended, at) => {
+                    if !inside.store.remove(index) && ended == Ended::Cancelled {
+                        inside.vain = inside.vain.min(at);
+                    }
+                    inside.cancelled += (ended == Ended::Cancelled) as u64;
+                    inside.fired += (ended == Ended::Completed) as u64;
+                    free.add(slot, index);
+                }
+            }
+            applied += 1;
+        }
+        let freed = free.len;
+        self.producers.pool.give_chain(&self.slots, free);
+        Drained { applied, freed }
+    }
+}
+
+fn earliest(inside: &Inside<impl Store>) -> Ticks {
+    inside.store.next().unwrap_or(Ticks::NEVER)
+}
