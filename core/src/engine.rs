@@ -200,6 +200,12 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         first
     }
 
+    /// When the driver was told to turn next, at the latest: an earlier deadline that has been
+    /// registered since has called [`Driver::pend`]. Costs a load.
+    pub fn alarm(&self) -> Ticks {
+        Ticks::new(self.published.alarm.load(Relaxed))
+    }
+
     /// What has happened so far; `None` while another caller is inside.
     ///
     /// Applies the commands that wait, so that they are counted.

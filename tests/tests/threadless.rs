@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -210,4 +210,45 @@ fn turning_beside_the_thread_does_no_harm() {
         });
         stop.store(true, SeqCst);
     });
+}
+
+/// The timers of one shard need not wait until all of another's are done, be they ever so many.
+#[test]
+fn a_crowd_in_one_shard_does_not_hold_up_the_others() {
+    const CROWD: u32 = 1_000;
+    /// Notes how many were woken before.
+    #[derive(Default)]
+    struct Place(Arc<AtomicU32>, AtomicU32);
+    impl std::task::Wake for Place {
+        fn wake(self: Arc<Self>) {
+            self.1.store(self.0.fetch_add(1, SeqCst), SeqCst);
+        }
+    }
+
+    let timer = Timer::builder().shards(2).without_thread().build().unwrap();
+    let woken = Arc::new(AtomicU32::new(0));
+    let deadline = Instant::now() + Duration::from_millis(300);
+    // Sixteen threads, which share the shards somehow. Each has a bystander, the first in its shard.
+    let (mut sleeps, mut bystanders) = (Vec::new(), Vec::new());
+    for _ in 0..16 {
+        let bystander = Arc::new(Place(woken.clone(), AtomicU32::new(0)));
+        let crowd = Waker::from(Arc::new(Place(woken.clone(), AtomicU32::new(0))));
+        let arm = |waker: &Waker, at| {
+            let mut sleep = timer.sleep_until(at);
+            let _ = Pin::new(&mut sleep).poll(&mut Context::from_waker(waker));
+            sleep
+        };
+        let all = || -> Vec<_> {
+            let first = arm(&bystander.clone().into(), deadline - Duration::from_millis(1));
+            [first].into_iter().chain((0..CROWD).map(|_| arm(&crowd, deadline))).collect()
+        };
+        sleeps.extend(thread::scope(|scope| scope.spawn(all).join().unwrap()));
+        bystanders.push(bystander);
+    }
+    timer.turn();
+    until(|| Instant::now() > deadline);
+    timer.turn();
+    assert_eq!(timer.metrics().armed, 0);
+    let last = bystanders.iter().map(|bystander| bystander.1.load(SeqCst)).max();
+    assert!(last < Some(CROWD), "the last bystander was woken after {last:?} others");
 }

@@ -40,7 +40,13 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     ///
     /// Wakes tasks: not to be called where a waker of the program's may not run.
     pub fn turn(&self) -> Option<Ticks> {
-        self.visit(false)
+        self.visit(false, false)
+    }
+
+    /// As [`turn`](Self::turn), but wakes 32 tasks at most; a time that has passed says that there
+    /// are more. For whoever has several timers to turn, none of which is to hold up the others.
+    pub fn turn_batch(&self) -> Option<Ticks> {
+        self.visit(false, true)
     }
 
     /// Takes the news, wakes what is due, and says when to do so again: for whoever drives the
@@ -50,7 +56,13 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// for, or another caller is inside. Either way, if that changes, or an earlier deadline
     /// arrives, [`Driver::pend`] is called.
     pub fn drive(&self) -> Option<Ticks> {
-        self.visit(true)
+        self.visit(true, false)
+    }
+
+    /// As [`drive`](Self::drive), but wakes 32 tasks at most; a time that has passed says that there
+    /// are more. For whoever drives several timers, none of which is to hold up the others.
+    pub fn drive_batch(&self) -> Option<Ticks> {
+        self.visit(true, true)
     }
 
     /// Drives, and sets the driver's alarm: what an interrupt handler calls, after it has
@@ -66,7 +78,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         self.driver.disarm();
     }
 
-    fn visit(&self, drives: bool) -> Option<Ticks> {
+    fn visit(&self, drives: bool, once: bool) -> Option<Ticks> {
         let mut batch = WakeBatch::new(&self.driver);
         let mut promised = 0;
         loop {
@@ -81,6 +93,9 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             batch.wake();
             if let Some(next) = next {
                 return (!next.is_never()).then_some(next);
+            }
+            if once {
+                return Some(Ticks::ZERO);
             }
         }
     }

@@ -222,16 +222,38 @@ impl Core {
 
     /// For the one who drives; says when to come back.
     fn drive(&self) -> Option<Ticks> {
-        self.turning.fetch_add(1, SeqCst);
-        let next = self.shards.iter().filter_map(Engine::drive).min();
-        self.turning.fetch_sub(1, SeqCst);
-        next
+        self.turn_shards(Engine::drive_batch)
     }
 
     /// For anybody else.
     fn turn(&self) -> Option<Ticks> {
+        self.turn_shards(Engine::turn_batch)
+    }
+
+    /// Turns all shards. While one has a million timers that are due, the others get their turn
+    /// after each batch of its.
+    fn turn_shards(&self, turn: impl Fn(&Shard) -> Option<Ticks>) -> Option<Ticks> {
         self.turning.fetch_add(1, SeqCst);
-        let next = self.shards.iter().filter_map(Engine::turn).min();
+        let next = loop {
+            let mut at_once = true;
+            let turn_to_the_end = |shard| loop {
+                let next = turn(shard);
+                if next != Some(Ticks::ZERO) {
+                    return next;
+                }
+                at_once = false;
+                let (now, news) = (clock::now(), self.parker.is_pended());
+                let due = self.shards.iter().filter(|shard| news || shard.alarm() <= now);
+                for shard in due {
+                    let _ = turn(shard);
+                }
+            };
+            let next = self.shards.iter().filter_map(turn_to_the_end).min();
+            // What the first of them said may be out of date by now.
+            if at_once {
+                break next;
+            }
+        };
         self.turning.fetch_sub(1, SeqCst);
         next
     }
