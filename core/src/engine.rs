@@ -38,10 +38,13 @@
 mod produce;
 mod turn;
 
+use core::time::Duration;
+
 use crate::exclusive::{Exclusive, Section};
 use crate::pool::Pool;
 use crate::queue::CommandQueue;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
+use crate::ticks::ticks_in;
 use crate::{Driver, HeapStore, Inline, Slot, Slots, Store, Ticks};
 
 /// A timer with room for `N` armed sleeps, all of it in the value itself.
@@ -100,6 +103,8 @@ pub struct Engine<D, M, S> {
     producers: Producers,
     published: Published,
     inside: Exclusive<Inside<S>>,
+    /// Of sleeps that do not say; in ticks.
+    tolerance: u64,
     driver: D,
     slots: M,
 }
@@ -166,9 +171,34 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                 fired: 0,
                 cancelled: 0,
             }),
+            tolerance: 0,
             driver,
             slots,
         }
+    }
+
+    /// The tolerance of sleeps that are not given [another](crate::Sleep::with_tolerance): none by
+    /// default.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use moirai_timer_core::{ManualDriver, Timer};
+    ///
+    /// static TIMER: Timer<ManualDriver<1_000>, 32> =
+    ///     Timer::new(ManualDriver::new()).with_tolerance(Duration::from_millis(50));
+    ///
+    /// let sleep = TIMER.sleep(Duration::from_millis(5));
+    /// # let driver = TIMER.driver();
+    /// # let mut sleep = core::pin::pin!(sleep);
+    /// # let mut cx = core::task::Context::from_waker(core::task::Waker::noop());
+    /// # assert!(core::future::Future::poll(sleep.as_mut(), &mut cx).is_pending());
+    /// # while driver.take_interrupt() { TIMER.on_alarm() }
+    /// // Its task is woken after 5 to 55 milliseconds, at the roundest point of the clock in between.
+    /// assert_eq!(driver.alarm().unwrap().get(), 32);
+    /// ```
+    pub const fn with_tolerance(mut self, tolerance: Duration) -> Self {
+        self.tolerance = ticks_in(tolerance, D::TICK_HZ);
+        self
     }
 
     /// The driver.

@@ -97,6 +97,11 @@ pub unsafe trait Handle {
     /// point far in the future.
     fn instant_at(&self, at: Ticks) -> Self::Instant;
 
+    /// How much later than its deadline a sleep may be woken that does not say, in ticks.
+    fn tolerance(&self) -> u64 {
+        0
+    }
+
     /// Takes a slot, not armed yet.
     fn claim(&self) -> Result<Claim, RegisterError>;
 

@@ -43,18 +43,24 @@ impl<H: Handle> Sleep<H> {
     /// Waits until `deadline`.
     pub fn at(handle: H, deadline: H::Instant) -> Self {
         let deadline = handle.ticks_at(deadline);
-        Sleep { handle, deadline, tolerance: 0, claim: None }
+        Self::new(handle, deadline)
     }
 
     /// Waits for `duration` from now; for ever, if that overflows the clock.
     pub fn after(handle: H, duration: Duration) -> Self {
         let deadline = handle.now().after(handle.ticks_in(duration));
-        Sleep { handle, deadline, tolerance: 0, claim: None }
+        Self::new(handle, deadline)
     }
 
     /// Waits for ever, until it is [`reset`](Self::reset).
     pub fn never(handle: H) -> Self {
-        Sleep { handle, deadline: Ticks::NEVER, tolerance: 0, claim: None }
+        Self::new(handle, Ticks::NEVER)
+    }
+
+    #[inline]
+    fn new(handle: H, deadline: Ticks) -> Self {
+        let tolerance = handle.tolerance();
+        Sleep { handle, deadline, tolerance, claim: None }
     }
 
     /// Takes the slot now, instead of at the first poll; none, if the deadline is never.
@@ -71,8 +77,8 @@ impl<H: Handle> Sleep<H> {
     /// Lets the sleep wake its task up to `tolerance` after the deadline, so that it can share a
     /// wake-up with others: all of them aim at the roundest point of the clock in their windows.
     ///
-    /// Saturates; zero, the default, asks for the deadline itself. A poll in between is ready as
-    /// always. Takes effect on the next registration or reset.
+    /// Saturates; zero asks for the deadline itself, and is the default unless the timer has
+    /// another. A poll in between is ready as always. Takes effect on the next registration or reset.
     #[must_use]
     pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = self.handle.ticks_in(tolerance);

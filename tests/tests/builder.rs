@@ -2,7 +2,10 @@
 
 use std::io::ErrorKind::InvalidInput;
 
-use moirai_timer_std::{Builder, Precision, Timer, block_on};
+use moirai_timer_std::{Builder, Precision, Sleep, Timer, block_on};
+use moirai_timer_tests::Task;
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 #[track_caller]
@@ -66,4 +69,21 @@ fn timers_are_built_and_dropped_by_the_hundred() {
             _ => {}
         }
     }
+}
+
+#[test]
+fn sleeps_have_the_timers_tolerance_unless_they_say_otherwise() {
+    let hour = Duration::from_secs(3_600);
+    let timer = Timer::builder().tolerance(hour).without_thread().build().unwrap();
+    let task = Task::new();
+    let arm = |mut sleep: Sleep| {
+        assert!(task.polls(|cx| Pin::new(&mut sleep).poll(cx)).is_pending());
+        sleep
+    };
+    let sleeps = [1, 2, 3].map(|ns| arm(timer.sleep(hour + Duration::from_nanos(ns))));
+    let next = timer.turn().unwrap();
+    assert!(next > sleeps[2].deadline(), "one wake-up serves all three");
+    assert!(next <= sleeps[0].deadline() + hour);
+    let exact = arm(timer.sleep_until(sleeps[1].deadline()).with_tolerance(Duration::ZERO));
+    assert_eq!(timer.turn(), Some(exact.deadline()));
 }

@@ -95,6 +95,10 @@ unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
         duration_of(ticks, D::TICK_HZ)
     }
 
+    fn tolerance(&self) -> u64 {
+        self.tolerance
+    }
+
     fn ticks_at(&self, at: Ticks) -> Ticks {
         at
     }

@@ -3,10 +3,11 @@
 use std::io;
 use std::task::Waker;
 use std::thread;
+use std::time::Duration;
 
 use crate::memory::MOST;
 use crate::timer::Core;
-use crate::{Precision, Timer};
+use crate::{Precision, Timer, clock};
 
 /// The most shards that a timer can have.
 const MOST_SHARDS: usize = 256;
@@ -38,6 +39,8 @@ pub struct Builder {
     capacity: Option<usize>,
     pub(crate) shards: usize,
     pub(crate) precision: Precision,
+    /// In nanoseconds.
+    pub(crate) tolerance: u64,
     pub(crate) spin_budget: f64,
     pub(crate) drive: Drive,
 }
@@ -50,6 +53,7 @@ impl Default for Builder {
             capacity: None,
             shards,
             precision: Precision::default(),
+            tolerance: 0,
             spin_budget: 0.01,
             drive: Drive::Thread("moirai-timer".into()),
         }
@@ -77,6 +81,13 @@ impl Builder {
     /// What being on time may cost.
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
+        self
+    }
+
+    /// The tolerance of sleeps that are not given [another](crate::Sleep::with_tolerance): they are
+    /// woken up to so much later, together with others. None by default; saturates.
+    pub fn tolerance(mut self, tolerance: Duration) -> Self {
+        self.tolerance = clock::nanos(tolerance);
         self
     }
 

@@ -572,6 +572,12 @@ unsafe impl Handle for Timer {
         clock::instant_at(at)
     }
 
+    #[inline]
+    fn tolerance(&self) -> u64 {
+        // The global timer has none.
+        self.core.as_ref().map_or(0, |core| core.config.tolerance)
+    }
+
     fn claim(&self) -> Result<Claim, RegisterError> {
         self.core().claim_with(Shard::claim_at_hand)
     }
