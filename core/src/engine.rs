@@ -90,6 +90,7 @@ struct Inside<S> {
     /// alarm was published last.
     vain: Ticks,
     turns: u64,
+    vain_turns: u64,
     fired: u64,
     cancelled: u64,
 }
@@ -126,6 +127,9 @@ pub struct Metrics {
     pub full_repolls: u64,
     /// Turns, each the visit of one caller to the exclusive section.
     pub turns: u64,
+    /// Those at the time of the alarm that found nothing to do: the sleep that it was set for has
+    /// ended or was moved, or the store had far deadlines to sort.
+    pub vain_turns: u64,
 }
 
 /// What a [`drain`](Engine::drain) did.
@@ -168,6 +172,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                 backlog: 0,
                 vain: Ticks::NEVER,
                 turns: 0,
+                vain_turns: 0,
                 fired: 0,
                 cancelled: 0,
             }),
@@ -250,6 +255,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             cancelled: inside.cancelled,
             full_repolls: self.producers.stranded.load(Relaxed),
             turns: inside.turns,
+            vain_turns: inside.vain_turns,
         };
         self.leave(inside);
         Some(metrics)

@@ -125,7 +125,10 @@ on_stores! {
 on_stores! {
     large_heap = HeapStore::with_memory(HeapVectors::default());
     large_wheel_as_on_std = WheelStore::<_, 20, 8>::with_memory(WheelVectors::default());
-    : [a_million_timers_survive_a_jump_of_an_hour]
+    : [
+        a_million_timers_survive_a_jump_of_an_hour
+        rarely_does_it_ring_for_nothing
+    ]
 }
 
 /// Boundaries of all powers of two, hence of every level and bucket of a wheel, seen from where
@@ -307,4 +310,46 @@ fn every_duration_is_rounded_up_to_ticks_or_is_never() {
     on::<1_000_000>();
     on::<1_000_000_000>();
     on::<{ u64::MAX }>();
+}
+
+/// A wheel cannot say when the first of a crowded bucket is due, one of 17 timers or more. It may
+/// have to be woken to sort it, once on each level that lies before such a crowd; but hardly ever if
+/// timers fire in between, because what comes next is sorted on the way.
+fn rarely_does_it_ring_for_nothing<S: Store>(store: impl Fn() -> S) {
+    const HOUR: u64 = 3_600_000_000_000;
+    const SECOND: u64 = 1_000_000_000;
+    // Crowds somewhere within an hour, how many each, over what time, how often it rings in vain.
+    for (crowds, many, within, at_most) in [
+        (1, 1, 1, 0),
+        (1, 16, HOUR, 0),
+        (1_000, 16, SECOND, 0),
+        (1, 100_000, HOUR, 0),
+        (100, 1_000, SECOND, 2 * 100),
+        (100, 1_000, 1, 4 * 100),
+    ] {
+        let timer = timer(Ticks::new(1 << 40), (crowds * many) as usize, store());
+        let task = Task::new();
+        let waker = task.waker();
+        // Without order, but evenly: the steps and the ranges are coprime.
+        let spread = |number: u64, range: u64| (number * 618_033_988_749) % range;
+        let mut sleeps = Vec::new();
+        for number in 0..crowds * many {
+            let ahead = 1 + spread(number / many, HOUR) + spread(number, within);
+            let mut sleep = timer.sleep(Duration::from_nanos(ahead));
+            assert!(!poll(&mut sleep, &waker));
+            sleeps.push(sleep);
+        }
+        interrupts(&timer);
+        let mut in_vain = 0;
+        while let Some(alarm) = timer.driver().alarm() {
+            let before = task.wakes();
+            timer.driver().set(alarm);
+            assert!(interrupts(&timer) >= 1);
+            in_vain += u64::from(task.wakes() == before);
+        }
+        assert_eq!(u64::from(task.wakes()), crowds * many);
+        assert!(in_vain <= at_most, "{in_vain} times for {crowds} crowds of {many}");
+        let metrics = timer.metrics().expect("nobody is inside");
+        assert_eq!(metrics.vain_turns, in_vain);
+    }
 }

@@ -106,10 +106,14 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         if inside.backlog == 0 {
             inside.backlog = self.producers.queue.take(&self.slots);
         }
+        let mut no_news = inside.backlog == 0;
         loop {
             self.apply(inside, CHUNK);
             let fired = inside.fired;
-            let all = self.fire(inside, batch);
+            let (all, now) = self.fire(inside, batch);
+            let rang = now.get() >= self.published.alarm.load(Relaxed);
+            inside.vain_turns += u64::from(rang && no_news && inside.fired == fired);
+            no_news = false;
             // A timer is moved a few times on its way, so this keeps up with any rate.
             inside.store.tidy(CHUNK as usize + 4 * (inside.fired - fired) as usize);
             if !all {
@@ -139,10 +143,11 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         }
     }
 
-    /// Moves what is due into the batch; false if the batch is too small.
-    fn fire(&self, inside: &mut Inside<S>, batch: &mut WakeBatch<'_, D>) -> bool {
+    /// Moves what is due into the batch. Whether all of it fits, and the present, or zero if there
+    /// was no need to ask for it.
+    fn fire(&self, inside: &mut Inside<S>, batch: &mut WakeBatch<'_, D>) -> (bool, Ticks) {
         if inside.store.is_empty() {
-            return true;
+            return (true, Ticks::ZERO);
         }
         let now = self.driver.now();
         loop {
@@ -153,7 +158,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                 debug_assert!(pushed.is_ok(), "the batch has no more room than that");
             }
             if due.is_empty() {
-                return !batch.is_full();
+                return (!batch.is_full(), now);
             }
             due.iter().for_each(|&index| prefetch(self.slots.slot(index)));
             // By reference: the whole vector would be moved for it.

@@ -18,6 +18,9 @@ pub struct Metrics {
     pub full_repolls: u64,
     /// Visits to the shards by those who turn. An idle timer makes none.
     pub turns: u64,
+    /// Those that came when a deadline was expected and found nothing to do: the sleep has ended or
+    /// was moved, or there were far deadlines to sort.
+    pub vain_turns: u64,
     /// Wakers that panicked.
     pub waker_panics: u64,
     /// Slots that there is memory for.

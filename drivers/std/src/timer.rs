@@ -510,6 +510,7 @@ impl Timer {
             sum.cancelled += part.cancelled;
             sum.full_repolls += part.full_repolls;
             sum.turns += part.turns;
+            sum.vain_turns += part.vain_turns;
             sum.waker_panics += shard.driver().panics.load(Relaxed);
             sum.slots += u64::from(shard.slots().capacity());
             shard.driver().lateness.add_to(&mut sum.lateness);
