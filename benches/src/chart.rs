@@ -22,6 +22,7 @@ pub fn of(section: &Section) -> Option<String> {
     match section.name {
         "churn" | "window" => Some(bars(section)),
         "fire" => Some(distribution(section)),
+        "scale" | "tolerance" | "memory" => Some(lines(section)),
         _ => None,
     }
 }
@@ -30,6 +31,9 @@ pub fn of(section: &Section) -> Option<String> {
 pub fn alternative(workload: &str) -> &'static str {
     match workload {
         "fire" => "Which share of the timers was woken within which time after their deadlines",
+        "scale" => "Processor time for one operation, by how many timers are live",
+        "tolerance" => "Wake-ups a second, by how late a timer may be",
+        "memory" => "Bytes a timer, by how many are armed",
         _ => "Processor time for one operation, by peer",
     }
 }
@@ -132,12 +136,68 @@ fn distribution(section: &Section) -> String {
             let points = shares.map(|share| (micros(quantile(&row.lateness, share)), share));
             let style = colour(row.peer).stroke_width(2);
             chart.draw_series(LineSeries::new(points, style)).expect("a string takes any drawing");
-            let y = 40 + 20 * index as i32;
-            let line = PathElement::new(vec![(665, y), (685, y)], style);
-            area.draw(&line).expect("a string takes any drawing");
-            label(area, row.peer.label(), (692, y), 12, HPos::Left);
+            legend(area, index, row.peer);
         }
     })
+}
+
+/// The first figure of the first table, over its columns: a line for each peer.
+fn lines(section: &Section) -> String {
+    let table = section.tables()[0];
+    let columns = section.columns(table);
+    let value = |peer, column| section.row(table, column, peer).and_then(|row| row.values[0]);
+    let curve = |peer: Name| -> Vec<(f64, f64)> {
+        let values = columns.iter().map(|column| value(peer, column)).enumerate();
+        values.filter_map(|(index, value)| Some((index as f64, value?))).collect()
+    };
+    let curves: Vec<_> = section.peers().into_iter().map(|peer| (peer, curve(peer))).collect();
+    let all = || curves.iter().flat_map(|(_, points)| points.iter().map(|(_, value)| *value));
+    let (least, most) = (all().fold(f64::MAX, f64::min), all().fold(1.0, f64::max));
+
+    draw(420, |area| {
+        let table = if table.is_empty() { String::new() } else { format!(", {table}") };
+        let title = format!("{}{table}: {}; less is better", section.name, section.metrics[0].name);
+        label(area, title, (4, 12), 16, HPos::Left);
+        let (_, below) = area.split_vertically(24);
+        let mut chart = ChartBuilder::on(&below)
+            .margin(10)
+            .margin_left(20)
+            .margin_right(150)
+            .x_label_area_size(30)
+            .y_label_area_size(52)
+            .build_cartesian_2d(
+                0.0..columns.len().max(2) as f64 - 1.0,
+                (least.max(1.0) * 0.8..most * 1.25).log_scale(),
+            )
+            .expect("the ranges are not empty");
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(INK.mix(0.3))
+            .axis_style(INK)
+            .label_style((FONT, 12).into_font().color(&INK))
+            .x_labels(columns.len())
+            .x_label_formatter(&|index| columns[*index as usize].to_owned())
+            .draw()
+            .expect("a string takes any drawing");
+        for (index, (peer, points)) in curves.iter().enumerate() {
+            let style = colour(*peer).stroke_width(2);
+            let dots = points.iter().map(|at| Circle::new(*at, 3, colour(*peer).filled()));
+            chart.draw_series(dots).expect("a string takes any drawing");
+            let line = LineSeries::new(points.iter().copied(), style);
+            chart.draw_series(line).expect("a string takes any drawing");
+            legend(area, index, *peer);
+        }
+    })
+}
+
+/// A line of the legend, at the right.
+fn legend(area: &Area<'_>, index: usize, peer: Name) {
+    let y = 40 + 20 * index as i32;
+    let line = PathElement::new(vec![(665, y), (685, y)], colour(peer).stroke_width(2));
+    area.draw(&line).expect("a string takes any drawing");
+    label(area, peer.label(), (692, y), 12, HPos::Left);
 }
 
 fn label(area: &Area<'_>, says: impl Display, at: (i32, i32), size: u32, side: HPos) {

@@ -21,8 +21,9 @@ use clap::{Parser, ValueEnum};
 use crate::peers::{Entrant, Name};
 use crate::results::{Results, Row};
 use crate::workloads::{
-    Sample, Workload, churn::Churn, extend::Extend, fire::Fire, idle::Idle, memory::Memory,
-    precise::Precise, window::Window,
+    Sample, Workload, burst::Burst, churn::Churn, extend::Extend, fire::Fire, growth::Growth,
+    idle::Idle, memory::Memory, precise::Precise, scale::Scale, tolerance::Tolerance,
+    window::Window,
 };
 
 /// Measures the timer engine against its peers.
@@ -49,9 +50,9 @@ struct Arguments {
     /// Print one figure a line, separated by tabs, instead of tables
     #[arg(long)]
     raw: bool,
-    /// Measure in this process, also what should have one of its own
+    /// Only the variant of that number, and that in this process
     #[arg(long, hide = true)]
-    alone: bool,
+    alone: Option<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -63,6 +64,10 @@ enum Chosen {
     Idle,
     Extend,
     Memory,
+    Scale,
+    Growth,
+    Burst,
+    Tolerance,
 }
 
 /// A load from which on the figures cannot be trusted.
@@ -99,7 +104,7 @@ fn measure(arguments: &Arguments) -> Result<Results> {
 
     let quick = arguments.quick;
     let load = machine::load();
-    if let Some(load) = load.filter(|load| *load > BUSY && !quick && !arguments.alone) {
+    if let Some(load) = load.filter(|load| *load > BUSY && !quick && arguments.alone.is_none()) {
         eprintln!("the machine is busy (load {load:.1}): what follows is measured on what is left");
     }
     let results = Results { load, ..Results::default() };
@@ -111,6 +116,10 @@ fn measure(arguments: &Arguments) -> Result<Results> {
     bench.run(Chosen::Extend, Extend::variants(quick))?;
     bench.run(Chosen::Idle, Idle::variants(quick))?;
     bench.run(Chosen::Memory, Memory::variants(quick))?;
+    bench.run(Chosen::Scale, Scale::variants(quick))?;
+    bench.run(Chosen::Growth, Growth::variants(quick))?;
+    bench.run(Chosen::Burst, Burst::variants(quick))?;
+    bench.run(Chosen::Tolerance, Tolerance::variants(quick))?;
     Ok(bench.results)
 }
 
@@ -133,14 +142,17 @@ impl Bench<'_> {
         let mut names = self.names.clone();
         names.retain(|name| W::HAS_PRECISION || !name.is_precision());
         let repeat = if W::REPEATED && !arguments.quick { arguments.repeat } else { 1 };
-        for variant in variants {
+        for (number, variant) in variants.into_iter().enumerate() {
+            if arguments.alone.is_some_and(|only| only != number) {
+                continue;
+            }
             let mut samples = vec![Vec::new(); names.len()];
             for round in 1..=repeat {
                 for (name, samples) in names.iter().zip(&mut samples) {
                     let (table, column) = (variant.table(), variant.column());
                     eprintln!("{} {table} {column}: {} ({round})", W::NAME, name.label());
-                    samples.push(if W::ALONE && !arguments.alone {
-                        self.measure_alone::<W>(this, *name)?
+                    samples.push(if W::ALONE && arguments.alone.is_none() {
+                        self.measure_alone::<W>(this, number, *name)?
                     } else {
                         self.entrant(*name).measure(&variant)
                     });
@@ -162,10 +174,16 @@ impl Bench<'_> {
     }
 
     /// The same in another process, which knows this workload and this peer only.
-    fn measure_alone<W: Workload>(&self, this: Chosen, name: Name) -> Result<Sample> {
+    fn measure_alone<W: Workload>(
+        &self,
+        this: Chosen,
+        variant: usize,
+        name: Name,
+    ) -> Result<Sample> {
         let workload = this.to_possible_value().expect("no workload is hidden");
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["--alone", "--raw", "--only", workload.get_name()]);
+        command.args(["--raw", "--only", workload.get_name()]);
+        command.args(["--alone", &variant.to_string()]);
         command.args(["--peers", &name.label()]);
         if self.arguments.quick {
             command.arg("--quick");

@@ -36,6 +36,11 @@ pub trait Peer: Clone + Send + Sync + 'static {
     /// Moves the deadline of a sleep.
     fn reset(sleep: Pin<&mut Self::Sleep>, deadline: Instant);
 
+    /// Lets a sleep be so much later than its deadline, if the peer knows of that.
+    fn with_tolerance(_sleep: Self::Sleep, _tolerance: Duration) -> Option<Self::Sleep> {
+        None
+    }
+
     /// Runs each job on a thread of its own, from which the timer may be used.
     fn run<F>(&self, jobs: Vec<F>) -> Vec<F::Output>
     where

@@ -43,6 +43,10 @@ impl Peer for Moirai {
         sleep.get_mut().reset(deadline);
     }
 
+    fn with_tolerance(sleep: Sleep, tolerance: Duration) -> Option<Sleep> {
+        Some(sleep.with_tolerance(tolerance))
+    }
+
     fn turns(&self) -> Option<u64> {
         Some(self.timer.metrics().turns)
     }

@@ -11,7 +11,7 @@ use tokio::time::Sleep;
 use super::Peer;
 
 /// The most workers that a workload asks for.
-const MOST: usize = 2;
+const MOST: usize = 8;
 
 #[derive(Clone)]
 pub struct Workers {

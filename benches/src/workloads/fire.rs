@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use super::{BATCH, Metric, Places, Sample, Workload, compared, figure, nanos_per, quantile};
+use super::{
+    BATCH, Metric, Places, Sample, Workload, compared, figure, grouped, nanos_per, quantile,
+};
 use crate::alarm::Alarm;
 use crate::peers::Peer;
 use crate::usage::cpu_of;
@@ -99,7 +101,7 @@ impl Workload for Fire {
     }
 }
 
-async fn arm<P: Peer>(
+pub(super) async fn arm<P: Peer>(
     peer: P,
     mut places: Places<P::Sleep>,
     alarms: Arc<[Arc<Alarm>]>,
@@ -129,12 +131,5 @@ fn wait(alarms: &[Arc<Alarm>], last: Instant) {
             thread::sleep(Duration::from_millis(10));
         }
         silent.next();
-    }
-}
-
-fn grouped(number: usize) -> String {
-    match number {
-        0..1_000 => number.to_string(),
-        _ => format!("{},{:03}", grouped(number / 1_000), number % 1_000),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{BATCH, Metric, Places, Sample, Workload, compared, figure};
+use super::{BATCH, Metric, Places, Sample, Workload, compared, figure, grouped};
 use crate::alarm;
 use crate::peers::Peer;
 use crate::usage::{resident, settle};
@@ -17,17 +17,19 @@ pub struct Memory {
 
 impl Memory {
     pub fn variants(quick: bool) -> Vec<Memory> {
-        vec![Memory { count: if quick { 10_000 } else { 1_000_000 } }]
+        let counts: &[_] =
+            if quick { &[10_000] } else { &[10_000, 100_000, 1_000_000, 10_000_000] };
+        counts.iter().map(|&count| Memory { count }).collect()
     }
 }
 
 impl Workload for Memory {
     const NAME: &'static str = "memory";
-    const ABOUT: &'static str = "Bytes for each of a million armed sleeps: the size of the future, \
+    const ABOUT: &'static str = "Bytes for each of so many armed sleeps: the size of the future, \
         and by how much the process's resident memory grows behind it. The futures lie in memory \
         that was there before. Each peer in a process of its own.";
     const METRICS: &'static [Metric] =
-        &[figure("future", 0), figure("behind it", 0), compared("together", 0)];
+        &[compared("together", 0), figure("future", 0), figure("behind it", 0)];
     const REPEATED: bool = false;
     const ALONE: bool = true;
 
@@ -36,7 +38,7 @@ impl Workload for Memory {
     }
 
     fn column(&self) -> String {
-        String::new()
+        grouped(self.count)
     }
 
     fn measure<P: Peer>(&self, peer: &P) -> Sample {
@@ -47,7 +49,7 @@ impl Workload for Memory {
         let grown = resident().zip(before).map(|(after, before)| after.saturating_sub(before));
         let behind = grown.map(|grown| grown as f64 / self.count as f64);
         let future = size_of::<P::Sleep>() as f64;
-        Sample::of([Some(future), behind, behind.map(|behind| behind + future)])
+        Sample::of([behind.map(|behind| behind + future), Some(future), behind])
     }
 }
 

@@ -1,11 +1,15 @@
 //! What is measured: one file each, all of one shape.
 
+pub mod burst;
 pub mod churn;
 pub mod extend;
 pub mod fire;
+pub mod growth;
 pub mod idle;
 pub mod memory;
 pub mod precise;
+pub mod scale;
+pub mod tolerance;
 pub mod window;
 
 use std::pin::Pin;
@@ -81,6 +85,14 @@ fn threads(count: usize) -> String {
     if count == 1 { "1 thread".into() } else { format!("{count} threads") }
 }
 
+/// A number with a comma after each third digit.
+fn grouped(number: usize) -> String {
+    match number {
+        0..1_000 => number.to_string(),
+        _ => format!("{},{:03}", grouped(number / 1_000), number % 1_000),
+    }
+}
+
 fn nanos_per(op: usize, time: Duration) -> f64 {
     time.as_nanos() as f64 / op as f64
 }
@@ -95,11 +107,21 @@ impl<S: Future> Places<S> {
         Places { places: (0..count).map(|_| Box::pin(None)).collect() }
     }
 
+    fn len(&self) -> usize {
+        self.places.len()
+    }
+
     /// Drops what was in the place, puts `sleep` there, and polls it once. Whether it waits.
     #[inline]
     fn arm(&mut self, place: usize, sleep: S, waker: &Waker) -> bool {
         self.places[place].set(Some(sleep));
         self.sleep(place).poll(&mut Context::from_waker(waker)).is_pending()
+    }
+
+    /// Drops what is in the place.
+    #[inline]
+    fn drop(&mut self, place: usize) {
+        self.places[place].set(None);
     }
 
     /// The sleep in a place.

@@ -10,7 +10,7 @@ use crate::usage::cpu_of;
 const FAR: Duration = Duration::from_secs(30);
 const LIVE: usize = 10_000;
 /// How much later than its predecessor's each deadline is.
-const STEP: Duration = Duration::from_micros(1);
+pub(super) const STEP: Duration = Duration::from_micros(1);
 
 pub struct Window {
     ops: usize,
@@ -43,7 +43,8 @@ impl Workload for Window {
         let places = || Places::<P::Sleep>::new(LIVE);
         let places: Vec<_> = (0..self.threads).map(|_| places()).collect();
         let work = || {
-            let job = |places| run(peer.clone(), places, self.ops);
+            let start = Instant::now() + FAR;
+            let job = |places| run(peer.clone(), places, start, self.ops);
             let jobs = places.into_iter().map(job).collect();
             let start = Instant::now();
             let places = peer.run(jobs);
@@ -55,16 +56,23 @@ impl Workload for Window {
     }
 }
 
-async fn run<P: Peer>(peer: P, mut places: Places<P::Sleep>, ops: usize) -> Places<P::Sleep> {
+/// Goes through the places round and round, so many sleeps in all, from the deadline `start` on.
+pub(super) async fn run<P: Peer>(
+    peer: P,
+    mut places: Places<P::Sleep>,
+    start: Instant,
+    ops: usize,
+) -> Places<P::Sleep> {
     let waker = alarm::silent();
-    let mut deadline = Instant::now() + FAR;
+    let live = places.len();
+    let mut deadline = start;
     let mut place = 0;
-    for start in (0..ops).step_by(BATCH) {
-        for _ in 0..BATCH.min(ops - start) {
+    for done in (0..ops).step_by(BATCH) {
+        for _ in 0..BATCH.min(ops - done) {
             deadline += STEP;
             let waits = places.arm(place, peer.sleep_until(deadline), &waker);
-            assert!(waits, "30 s have not passed");
-            place = if place + 1 == LIVE { 0 } else { place + 1 };
+            assert!(waits, "the first deadline has not passed");
+            place = if place + 1 == live { 0 } else { place + 1 };
         }
         peer.breathe().await;
     }
