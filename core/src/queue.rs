@@ -12,26 +12,35 @@ use crate::{Slot, Slots};
 pub(crate) struct CommandQueue {
     /// Index plus one of the slot that was pushed last; 0 when there is no news.
     head: AtomicU32,
+    /// How many there are, roughly: nobody minds if some go uncounted.
+    len: AtomicU32,
 }
+
+/// So much news should not wait for the next deadline: taking it takes time.
+const LONG: u32 = 4_096;
 
 impl CommandQueue {
     pub(crate) const fn new() -> CommandQueue {
-        CommandQueue { head: AtomicU32::new(0) }
+        CommandQueue { head: AtomicU32::new(0), len: AtomicU32::new(0) }
     }
 
-    /// Links a slot. The caller is the one that set its *queued* flag.
+    /// Links a slot. The caller is the one that set its *queued* flag. Whether it is time that
+    /// somebody takes what has gathered.
     ///
     /// Sequentially consistent: the alarm is read after this.
-    pub(crate) fn push(&self, slot: &Slot, index: u32) {
+    pub(crate) fn push(&self, slot: &Slot, index: u32) -> bool {
         let link = &slot.next;
         let mut head = self.head.load(Relaxed);
         loop {
             link.store(head, Relaxed);
             match self.head.compare_exchange_weak(head, index + 1, SeqCst, Relaxed) {
-                Ok(_) => return,
+                Ok(_) => break,
                 Err(seen) => head = seen,
             }
         }
+        let len = self.len.load(Relaxed).wrapping_add(1);
+        self.len.store(len, Relaxed);
+        len % LONG == 0
     }
 
     /// Whether there is no news. Sequentially consistent: it is asked after the alarm is published.
@@ -45,6 +54,7 @@ impl CommandQueue {
             return 0;
         }
         let mut newest = self.head.swap(0, SeqCst);
+        self.len.store(0, Relaxed);
         let mut first = 0;
         while newest != 0 {
             let link = &slots.slot(newest - 1).next;

@@ -68,12 +68,12 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
 
     #[inline]
     fn tell(&self, slot: &Slot, index: u32, news: News, at: Ticks) {
-        match news {
+        let is_long = match news {
             News::Silent => return,
-            News::Merged => {}
+            News::Merged => false,
             News::Push => self.producers.queue.push(slot, index),
-        }
-        if at.get() < self.published.alarm.load(SeqCst) {
+        };
+        if is_long || at.get() < self.published.alarm.load(SeqCst) {
             self.driver.pend();
         }
     }
@@ -146,7 +146,11 @@ unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
         let (goes, waker) = unsafe { slot.release(ended) };
         match goes {
             Released::Free => self.producers.pool.give(&self.slots, index),
-            Released::Push => self.producers.queue.push(slot, index),
+            Released::Push => {
+                if self.producers.queue.push(slot, index) {
+                    self.driver.pend();
+                }
+            }
             Released::Left => self.producers.cancelled.store(index + 1, Relaxed),
         }
         // Last, because it runs code of the task's.
