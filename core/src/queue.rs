@@ -40,7 +40,7 @@ impl CommandQueue {
         }
         let len = self.len.load(Relaxed).wrapping_add(1);
         self.len.store(len, Relaxed);
-        len % LONG == 0
+        len.is_multiple_of(LONG)
     }
 
     /// Whether there is no news. Sequentially consistent: it is asked after the alarm is published.
