@@ -133,7 +133,12 @@ fn package(sh: &Shell, published: &[Package]) -> Result<()> {
     Ok(())
 }
 
-/// The main job, the way the README has it, but short.
+/// The main job, the way the README has it, but short; and every example to its end.
 fn smoke(sh: &Shell, _: &[Package]) -> Result<()> {
-    shell::run(cmd!(sh, "cargo run --release -- --count 2000 --over 200ms --no-chart"))
+    shell::run(cmd!(sh, "cargo run --release -- --count 2000 --over 200ms --no-chart"))?;
+    for example in sh.read_dir("examples-std/examples")? {
+        let name = example.file_stem().and_then(|name| name.to_str()).context("it has no name")?;
+        shell::run(cmd!(sh, "cargo run -p moirai-timer-examples --example {name}"))?;
+    }
+    Ok(())
 }
