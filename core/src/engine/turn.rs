@@ -2,7 +2,7 @@
 
 use crate::batch::{self, WakeBatch};
 use crate::pool::Chain;
-use crate::prefetch::prefetch;
+use crate::prefetch::{PREFETCHES, prefetch};
 use crate::slot::{Command, Ended, Expired};
 use crate::sync::Ordering::*;
 use crate::{Armed, Driver, Engine, Slots, Store, Ticks};
@@ -11,6 +11,9 @@ use super::{Drained, HELPING, Inside};
 
 /// How many commands a turn applies before it looks at the clock again.
 const CHUNK: u32 = 64;
+
+/// How many timers a turn pops before it looks at them.
+const LOOKAHEAD: usize = if PREFETCHES { batch::SIZE } else { 1 };
 
 impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// Applies commands, without firing anything: what a producer does that finds the pool empty.
@@ -71,11 +74,13 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         let mut promised = 0;
         loop {
             let mut inside = self.inside.try_enter_or_mark()?;
-            promised = self.published.alarm.load(Relaxed).max(promised);
+            if !drives {
+                promised = self.published.alarm.load(Relaxed).max(promised);
+            }
             let next = self.pass(&mut inside, &mut batch);
-            let lowered = self.published.alarm.load(Relaxed) < promised;
+            let lowered = !drives && self.published.alarm.load(Relaxed) < promised;
             self.leave(inside);
-            if lowered && !drives {
+            if lowered {
                 self.driver.pend();
             }
             batch.wake();
@@ -131,8 +136,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         }
         let now = self.driver.now();
         loop {
-            let mut due = heapless::Vec::<u32, { batch::SIZE }>::new();
-            while due.len() < batch.room() {
+            let mut due = heapless::Vec::<u32, LOOKAHEAD>::new();
+            while due.len() < batch.room().min(LOOKAHEAD) {
                 let Some(index) = inside.store.pop_due(now) else { break };
                 let pushed = due.push(index);
                 debug_assert!(pushed.is_ok(), "the batch has no more room than that");
@@ -140,7 +145,9 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             if due.is_empty() {
                 return !batch.is_full();
             }
-            due.iter().for_each(|&index| prefetch(self.slots.slot(index)));
+            if PREFETCHES {
+                due.iter().for_each(|&index| prefetch(self.slots.slot(index)));
+            }
             // By reference: the whole vector would be moved for it.
             for &index in &due {
                 self.expire(inside, index, now, batch);
