@@ -2,7 +2,6 @@
 
 #![no_std]
 
-pub mod meter;
 pub mod peers;
 #[path = "../../../compat/embassy-time-queue-utils/src/queue_generic.rs"]
 #[allow(dead_code, unexpected_cfgs)]
