@@ -72,6 +72,7 @@ struct Producers {
 #[cfg_attr(target_pointer_width = "64", repr(align(64)))]
 #[derive(Debug)]
 struct Published {
+    /// [Mirrored](Ticks::mirrored).
     alarm: AtomicU64,
     closed: AtomicBool,
 }
@@ -84,7 +85,7 @@ struct Inside<S> {
     /// The rest of the batch that was taken last: index plus one of its first slot.
     backlog: u32,
     /// The earliest deadline of those that were cancelled before a turn saw them armed, since the
-    /// alarm was published last.
+    /// alarm was published last. [Mirrored](Ticks::mirrored).
     vain: Ticks,
     turns: u64,
     fired: u64,
@@ -155,13 +156,13 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                 stranded: AtomicU64::new(0),
             },
             published: Published {
-                alarm: AtomicU64::new(Ticks::NEVER.get()),
+                alarm: AtomicU64::new(Ticks::NEVER.mirrored().get()),
                 closed: AtomicBool::new(false),
             },
             inside: Exclusive::new(Inside {
                 store,
                 backlog: 0,
-                vain: Ticks::NEVER,
+                vain: Ticks::NEVER.mirrored(),
                 turns: 0,
                 fired: 0,
                 cancelled: 0,

@@ -73,7 +73,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             News::Merged => {}
             News::Push => self.producers.queue.push(slot, index),
         }
-        if at.get() < self.published.alarm.load(SeqCst) {
+        if at.mirrored().get() > self.published.alarm.load(SeqCst) {
             self.driver.pend();
         }
     }

@@ -71,14 +71,14 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
 
     fn visit(&self, drives: bool) -> Option<Ticks> {
         let mut batch = WakeBatch::new(&self.driver);
-        let mut promised = 0;
+        let mut promised = u64::MAX;
         loop {
             let mut inside = self.inside.try_enter_or_mark()?;
             if !drives {
-                promised = self.published.alarm.load(Relaxed).max(promised);
+                promised = self.published.alarm.load(Relaxed).min(promised);
             }
             let next = self.pass(&mut inside, &mut batch);
-            let lowered = !drives && self.published.alarm.load(Relaxed) < promised;
+            let lowered = !drives && self.published.alarm.load(Relaxed) > promised;
             self.leave(inside);
             if lowered {
                 self.driver.pend();
@@ -108,21 +108,21 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             if inside.backlog != 0 {
                 continue;
             }
-            let next = earliest(inside).min(inside.vain);
-            self.published.alarm.store(next.get(), SeqCst);
+            let next = earliest(inside);
+            self.published.alarm.store(next.mirrored().get(), SeqCst);
             // Whoever pushed before that may have read the alarm of before.
             inside.backlog = self.producers.queue.take(&self.slots);
             if inside.backlog == 0 {
-                inside.vain = Ticks::NEVER;
+                inside.vain = Ticks::NEVER.mirrored();
                 return Some(next);
             }
             while inside.backlog != 0 {
                 self.apply(inside, CHUNK);
             }
             // From here on the alarm is only lowered, so nobody needs to look again.
-            let next = earliest(inside).min(inside.vain).min(next);
-            self.published.alarm.store(next.get(), SeqCst);
-            inside.vain = Ticks::NEVER;
+            let next = earliest(inside).min(next);
+            self.published.alarm.store(next.mirrored().get(), SeqCst);
+            inside.vain = Ticks::NEVER.mirrored();
             if next > self.driver.now() {
                 return Some(next);
             }
@@ -191,7 +191,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                 }
                 Command::Free(ended, at) => {
                     if !inside.store.remove(index) && ended == Ended::Cancelled {
-                        inside.vain = inside.vain.min(at);
+                        inside.vain = inside.vain.max(at.mirrored());
                     }
                     inside.cancelled += (ended == Ended::Cancelled) as u64;
                     inside.fired += (ended == Ended::Completed) as u64;
@@ -206,6 +206,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     }
 }
 
+/// When there is something to do.
 fn earliest(inside: &Inside<impl Store>) -> Ticks {
-    inside.store.next().unwrap_or(Ticks::NEVER)
+    let first = inside.store.next().unwrap_or(Ticks::NEVER);
+    first.min(inside.vain.mirrored())
 }
