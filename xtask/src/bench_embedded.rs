@@ -153,7 +153,8 @@ fn ours(report: &str) -> Vec<(&str, Vec<u64>)> {
         (name, cells.split('|').filter_map(|cell| cell.trim().parse().ok()).collect())
     })
     .filter(|(name, figures): &(&str, Vec<u64>)| {
-        !figures.is_empty() && !PEERS.iter().any(|peer| name.starts_with(peer))
+        let is_ours = !PEERS.iter().any(|peer| name.starts_with(peer));
+        is_ours && !name.starts_with('|') && !figures.is_empty()
     })
     .collect()
 }
