@@ -2,6 +2,7 @@
 //!
 //! The targets come from rustup, or else from Debian's packages, as in `cross`. QEMU is Debian's.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -163,6 +164,10 @@ const PROGRAMS: [Program; 10] = [
     },
 ];
 
+/// The packages that are only measured, and on which machines.
+const MEASURED: [(&str, Range<usize>); 4] =
+    [("bench", 0..1), ("bench", 2..4), ("sections", 0..1), ("sections", 2..5)];
+
 /// What a program prints on a machine, built for speed as the others are for size.
 pub(crate) fn output(
     sh: &Shell,
@@ -201,6 +206,9 @@ pub(crate) fn run(sh: &Shell, Arguments { filter }: &Arguments) -> Result<()> {
     let _directory = sh.push_dir("examples-embedded");
     shell::run(cmd!(sh, "cargo fmt --all --check"))?;
     let build = Build::choose(sh)?;
+    if filter.is_empty() {
+        build.clippy(sh)?;
+    }
     for program in PROGRAMS.iter().filter(|program| program.name.contains(filter)) {
         for machine in &MACHINES[program.machines.clone()] {
             let elf = build.firmware(sh, program, machine)?;
@@ -225,6 +233,26 @@ impl Build {
         }
         debian::install(sh)?;
         Ok(Build::Debian)
+    }
+
+    /// Lints every package, for every machine that it is made for. Debian's compiler has no clippy.
+    fn clippy(&self, sh: &Shell) -> Result<()> {
+        if let Build::Debian = self {
+            eprintln!("clippy is left out: it comes with rustup");
+            return Ok(());
+        }
+        let tested = PROGRAMS.iter().map(|program| (program.package, program.machines.clone()));
+        let mut lints = BTreeSet::from([("flash", "timer", ARMV7M)]);
+        for (package, machines) in tested.chain(MEASURED) {
+            lints.extend(MACHINES[machines].iter().map(|on| (package, on.name, on.target)));
+        }
+        let directory = format!("{}/embedded", target_directory());
+        for (package, feature, target) in lints {
+            let lint = cmd!(sh, "cargo clippy --quiet --target {target} --target-dir {directory}");
+            let package = ["-p", package, "--features", feature, "--", "-D", "warnings"];
+            shell::run(lint.args(package))?;
+        }
+        Ok(())
     }
 
     /// Builds a program; where it is then.

@@ -110,6 +110,14 @@ impl<const HZ: u64> Driver for SysTick<HZ> {
     }
 }
 
+/// What the clock says.
+#[cfg(feature = "defmt")]
+impl<const HZ: u64> defmt::Format for SysTick<HZ> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "SysTick(now {})", self.now());
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct State {
     /// When the count will be zero. Zero itself: the timer was not started.
