@@ -2,10 +2,10 @@
 
 use core::task::Waker;
 
-use heapless::Deque;
+use heapless::Vec;
 
 use crate::Driver;
-use crate::prefetch::prefetch;
+use crate::prefetch::{PREFETCHES, prefetch};
 
 /// How many wakers leave the exclusive section at a time.
 pub(crate) const SIZE: usize = 32;
@@ -13,13 +13,13 @@ pub(crate) const SIZE: usize = 32;
 /// A fixed number of wakers. All of them are woken, in order, even if one panics. (If two do, and
 /// the driver does not catch it, that is a panic while unwinding, which aborts.)
 pub(crate) struct WakeBatch<'a, D: Driver> {
-    wakers: Deque<Waker, SIZE>,
+    wakers: Vec<Waker, SIZE>,
     driver: &'a D,
 }
 
 impl<'a, D: Driver> WakeBatch<'a, D> {
     pub(crate) fn new(driver: &'a D) -> Self {
-        WakeBatch { wakers: Deque::new(), driver }
+        WakeBatch { wakers: Vec::new(), driver }
     }
 
     pub(crate) fn room(&self) -> usize {
@@ -32,15 +32,22 @@ impl<'a, D: Driver> WakeBatch<'a, D> {
 
     /// Adds a waker to a batch that is not full.
     pub(crate) fn add(&mut self, waker: Waker) {
-        let added = self.wakers.push_back(waker);
+        let added = self.wakers.push(waker);
         debug_assert!(added.is_ok(), "the batch is full");
     }
 
     /// Wakes them all. Not to be called while the store is held.
     pub(crate) fn wake(&mut self) {
-        // For most executors the data is the task.
-        self.wakers.iter().for_each(|waker| prefetch(waker.data()));
-        while let Some(waker) = self.wakers.pop_front() {
+        if PREFETCHES {
+            // For most executors the data is the task.
+            self.wakers.iter().for_each(|waker| prefetch(waker.data()));
+        }
+        self.wakers.reverse();
+        self.wake_from_the_end();
+    }
+
+    fn wake_from_the_end(&mut self) {
+        while let Some(waker) = self.wakers.pop() {
             self.driver.wake(waker);
         }
     }
@@ -49,6 +56,6 @@ impl<'a, D: Driver> WakeBatch<'a, D> {
 impl<D: Driver> Drop for WakeBatch<'_, D> {
     /// A waker panicked: the others' tasks still have to run.
     fn drop(&mut self) {
-        self.wake();
+        self.wake_from_the_end();
     }
 }

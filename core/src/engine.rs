@@ -75,6 +75,7 @@ struct Producers {
 #[cfg_attr(target_pointer_width = "64", repr(align(64)))]
 #[derive(Debug)]
 struct Published {
+    /// [Mirrored](Ticks::mirrored).
     alarm: AtomicU64,
     closed: AtomicBool,
 }
@@ -87,7 +88,7 @@ struct Inside<S> {
     /// The rest of the batch that was taken last: index plus one of its first slot.
     backlog: u32,
     /// The earliest deadline of those that were cancelled before a turn saw them armed, since the
-    /// alarm was published last.
+    /// alarm was published last. [Mirrored](Ticks::mirrored).
     vain: Ticks,
     turns: u64,
     vain_turns: u64,
@@ -164,13 +165,13 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                 stranded: AtomicU64::new(0),
             },
             published: Published {
-                alarm: AtomicU64::new(Ticks::NEVER.get()),
+                alarm: AtomicU64::new(Ticks::NEVER.mirrored().get()),
                 closed: AtomicBool::new(false),
             },
             inside: Exclusive::new(Inside {
                 store,
                 backlog: 0,
-                vain: Ticks::NEVER,
+                vain: Ticks::NEVER.mirrored(),
                 turns: 0,
                 vain_turns: 0,
                 fired: 0,
@@ -238,7 +239,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// When the driver was told to turn next, at the latest: an earlier deadline that has been
     /// registered since has called [`Driver::pend`]. Costs a load.
     pub fn alarm(&self) -> Ticks {
-        Ticks::new(self.published.alarm.load(Relaxed))
+        Ticks::new(self.published.alarm.load(Relaxed)).mirrored()
     }
 
     /// What has happened so far; `None` while another caller is inside.

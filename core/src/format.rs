@@ -6,7 +6,7 @@ use defmt::{Format, Formatter, write};
 
 use crate::{
     Driver, Engine, Handle, HeapEntry, HeapStore, Inline, Interval, ManualDriver, Sleep, Slot,
-    Slots, Store, Ticks, Timeout, WheelNode, WheelStore,
+    Slots, Store, Ticks, Timeout, WakerQueue, WheelNode, WheelStore,
 };
 
 impl Format for Ticks {
@@ -64,6 +64,7 @@ macro_rules! by_name {
 by_name! {
     "Slot": [] Slot;
     "WheelNode": [] WheelNode;
+    "WakerQueue": [const N: usize] WakerQueue<N>;
     "Inline": [const N: usize] Inline<N>;
     "HeapStore": [M] HeapStore<M>;
     "WheelStore": [M, const G: u32, const L: usize] WheelStore<M, G, L>;

@@ -52,36 +52,66 @@ fn least(entries: &[HeapEntry], first: usize) -> Option<usize> {
 }
 
 /// Puts `entry` into the heap `entries`, which is in order but for a hole at `hole`.
+#[inline]
 pub(crate) fn settle<P: Positions + ?Sized>(
+    entries: &mut [HeapEntry],
+    positions: &mut P,
+    hole: usize,
+    entry: HeapEntry,
+) {
+    if hole == 0 || { entries[(hole - 1) / ARITY].at } <= { entry.at } {
+        sink(entries, positions, hole, entry);
+    } else {
+        rise(entries, positions, hole, entry);
+    }
+}
+
+#[inline]
+fn put<P: Positions + ?Sized>(
+    entries: &mut [HeapEntry],
+    positions: &mut P,
+    place: usize,
+    entry: HeapEntry,
+) {
+    entries[place] = entry;
+    positions.note(entry.index, place);
+}
+
+/// Moves the hole up until `entry` fits.
+fn rise<P: Positions + ?Sized>(
     entries: &mut [HeapEntry],
     positions: &mut P,
     mut hole: usize,
     entry: HeapEntry,
 ) {
-    let mut shift = |entries: &mut [HeapEntry], hole: &mut usize, from: usize| {
-        let moved = entries[from];
-        positions.note(moved.index, *hole);
-        entries[*hole] = moved;
-        *hole = from;
-    };
-    let start = hole;
     while hole > 0 {
-        let parent = (hole - 1) / ARITY;
-        if { entries[parent].at } <= { entry.at } {
+        let place = (hole - 1) / ARITY;
+        let parent = entries[place];
+        if { parent.at } <= { entry.at } {
             break;
         }
-        shift(entries, &mut hole, parent);
+        put(entries, positions, hole, parent);
+        hole = place;
     }
-    if hole == start {
-        while let Some(least) = least(entries, hole * ARITY + 1) {
-            if { entries[least].at } >= { entry.at } {
-                break;
-            }
-            shift(entries, &mut hole, least);
+    put(entries, positions, hole, entry);
+}
+
+/// Moves the hole down until `entry` fits.
+fn sink<P: Positions + ?Sized>(
+    entries: &mut [HeapEntry],
+    positions: &mut P,
+    mut hole: usize,
+    entry: HeapEntry,
+) {
+    while let Some(place) = least(entries, hole * ARITY + 1) {
+        let child = entries[place];
+        if { child.at } >= { entry.at } {
+            break;
         }
+        put(entries, positions, hole, child);
+        hole = place;
     }
-    entries[hole] = entry;
-    positions.note(entry.index, hole);
+    put(entries, positions, hole, entry);
 }
 
 /// Where a [`HeapStore`] keeps its entries and positions: two slices of equal length.
@@ -142,19 +172,15 @@ impl<M: HeapMemory> HeapStore<M> {
         HeapStore { len: 0, memory }
     }
 
-    fn settle(&mut self, hole: usize, entry: HeapEntry) {
-        let (entries, positions) = self.memory.parts();
-        settle(&mut entries[..self.len as usize], positions, hole, entry);
-    }
-
-    fn remove_at(&mut self, hole: usize) {
+    /// Takes out the entry at `place`; those below it, or above, close the gap.
+    fn remove_at(&mut self, place: usize) {
         self.len -= 1;
         let len = self.len as usize;
         let (entries, positions) = self.memory.parts();
-        positions[{ entries[hole].index } as usize] = 0;
+        positions[{ entries[place].index } as usize] = 0;
         let last = entries[len];
-        if hole < len {
-            self.settle(hole, last);
+        if place < len {
+            settle(&mut entries[..len], positions, place, last);
         }
     }
 
@@ -175,14 +201,16 @@ impl<M: HeapMemory> Store for HeapStore<M> {
         if self.memory.entries().len() <= index as usize {
             self.memory.reserve(index + 1);
         }
-        let hole = match self.memory.parts().1[index as usize] {
-            0 => {
-                self.len += 1;
-                self.len as usize - 1
-            }
-            position => position as usize - 1,
-        };
-        self.settle(hole, HeapEntry { at, index });
+        let (entries, positions) = self.memory.parts();
+        let position = positions[index as usize] as usize;
+        if position == 0 {
+            let place = self.len as usize;
+            self.len += 1;
+            rise(&mut entries[..=place], positions, place, HeapEntry { at, index });
+        } else {
+            let entries = &mut entries[..self.len as usize];
+            settle(entries, positions, position - 1, HeapEntry { at, index });
+        }
     }
 
     fn remove(&mut self, index: u32) -> bool {

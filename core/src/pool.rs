@@ -69,6 +69,10 @@ impl Chain {
 
 const INDEX: u64 = u32::MAX as u64;
 
+fn top(head: u64) -> u32 {
+    (head & INDEX) as u32
+}
+
 fn successor(head: u64, top: u32) -> u64 {
     ((head >> 32).wrapping_add(1) << 32) | top as u64
 }
@@ -81,14 +85,12 @@ impl Pool {
     /// A slot that nobody else holds, if there is one.
     #[inline]
     pub(crate) fn take(&self, slots: &(impl Slots + ?Sized)) -> Option<u32> {
-        let mut head = self.head.load(Acquire);
-        while head & INDEX != 0 {
-            let index = (head & INDEX) as u32 - 1;
-            let below = slots.slot(index).next.load(Relaxed);
-            match self.head.compare_exchange_weak(head, successor(head, below), AcqRel, Acquire) {
-                Ok(_) => return Some(index),
-                Err(seen) => head = seen,
-            }
+        let pop = |head| match top(head) {
+            0 => None,
+            top => Some(successor(head, slots.slot(top - 1).next.load(Relaxed))),
+        };
+        if let Ok(head) = self.head.fetch_update(AcqRel, Acquire, pop) {
+            return Some(top(head) - 1);
         }
         self.fresh
             .fetch_update(Relaxed, Relaxed, |next| (next < slots.capacity()).then(|| next + 1))
@@ -106,15 +108,12 @@ impl Pool {
             return;
         }
         let last = &slots.slot(chain.last).next;
-        let mut head = self.head.load(Relaxed);
-        loop {
-            last.store((head & INDEX) as u32, Relaxed);
-            let next = successor(head, chain.first);
-            match self.head.compare_exchange_weak(head, next, Release, Relaxed) {
-                Ok(_) => return,
-                Err(seen) => head = seen,
-            }
-        }
+        let push = |head| {
+            last.store(top(head), Relaxed);
+            Some(successor(head, chain.first))
+        };
+        let pushed = self.head.fetch_update(Release, Relaxed, push);
+        debug_assert!(pushed.is_ok(), "there is always a successor");
     }
 
     /// Takes back one slot.

@@ -3,6 +3,10 @@
 //! A million timers do not fit into a cache, and neither do their tasks. Asked for one at a time,
 //! each is waited for; asked for together, they arrive together.
 
+/// Whether this does anything: on machines with caches that can be told.
+pub(crate) const PREFETCHES: bool =
+    cfg!(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)));
+
 /// Starts to bring the line at `address` into the cache. Any address will do, also one that is no
 /// address at all: this reads nothing, and never faults.
 #[inline(always)]

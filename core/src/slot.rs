@@ -348,49 +348,34 @@ impl Slot {
 
     /// The turner, which has just unlinked the slot, reads its news.
     pub(crate) fn accept(&self) -> Command {
-        let mut was = self.word.load(Acquire);
-        while was & PHASE >= RELEASED {
-            // It may be revived at this moment.
-            match self.word.compare_exchange_weak(was, IDLE, AcqRel, Acquire) {
-                Ok(_) => return Command::free(was),
-                Err(seen) => was = seen,
-            }
-        }
-        was = self.word.fetch_and(!QUEUED, SeqCst);
+        let step = |word| Some(if word & PHASE >= RELEASED { IDLE } else { word & !QUEUED });
+        let (Ok(was) | Err(was)) = self.word.fetch_update(SeqCst, Acquire, step);
         debug_assert!(was & QUEUED != 0, "a linked slot is queued");
         match was & PHASE {
             ARMED | REPLACING => Command::Arm(deadline(was)),
             IDLE | FIRING => Command::Nothing,
-            // Released since we looked. Now that it is not queued, it can't be revived.
-            _ => {
-                self.word.store(IDLE, Relaxed);
-                Command::free(was)
-            }
+            _ => Command::free(was),
         }
     }
 
     /// The turner found the slot's key due at `now`.
     pub(crate) fn expire(&self, now: Ticks) -> Expired {
-        let mut was = self.word.load(Acquire);
-        let at = loop {
-            let at = deadline(was);
-            let phase = match was & PHASE {
+        let fire = |word| {
+            let phase = match word & PHASE {
                 ARMED => FIRING,
                 // The holder keeps the waker, and will find that its timer fired.
                 REPLACING => IDLE,
-                _ => return Expired::Released,
+                _ => return None,
             };
-            if at > now {
-                return Expired::Later(at);
+            (deadline(word) <= now).then_some(word & !PHASE | phase)
+        };
+        let at = match self.word.fetch_update(AcqRel, Acquire, fire) {
+            Ok(was) if was & PHASE == ARMED => deadline(was),
+            Ok(was) => return Expired::Fired { at: deadline(was), waker: None, free: false },
+            Err(was) if matches!(was & PHASE, ARMED | REPLACING) => {
+                return Expired::Later(deadline(was));
             }
-            let next = word(at, was & QUEUED | phase);
-            match self.word.compare_exchange_weak(was, next, AcqRel, Acquire) {
-                Ok(_) if phase == IDLE => {
-                    return Expired::Fired { at, waker: None, free: false };
-                }
-                Ok(_) => break at,
-                Err(seen) => was = seen,
-            }
+            Err(_) => return Expired::Released,
         };
         // SAFETY: Cell Owner Invariant: FIRING is the turner's, and the cell had a waker in ARMED.
         let waker = self.waker.with(|cell| unsafe { (*cell).assume_init_read() });

@@ -102,10 +102,6 @@ mod sectioned {
             self.change(f)
         }
 
-        pub(crate) fn fetch_and(&self, mask: u64, _: Ordering) -> u64 {
-            self.change(|now| Some(now & mask)).unwrap_or_else(|now| now)
-        }
-
         pub(crate) fn fetch_add(&self, more: u64, _: Ordering) -> u64 {
             self.change(|now| Some(now.wrapping_add(more))).unwrap_or_else(|now| now)
         }
@@ -129,7 +125,6 @@ mod sectioned {
                     theirs.compare_exchange(old, new, Relaxed, Relaxed)
                 );
             }
-            assert_eq!(ours.fetch_and(8, Relaxed), theirs.fetch_and(8, Relaxed));
             assert_eq!(ours.fetch_add(u64::MAX, Relaxed), theirs.fetch_add(u64::MAX, Relaxed));
             for value in [3, 70] {
                 assert_eq!(ours.fetch_max(value, Relaxed), theirs.fetch_max(value, Relaxed));

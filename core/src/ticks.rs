@@ -43,6 +43,13 @@ impl Ticks {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// Counted back from [`NEVER`](Self::NEVER), which itself is zero then. What starts as *never*
+    /// is kept so: a timer that is new is all zeros, and as a `static` takes no flash for its slots.
+    #[inline]
+    pub(crate) const fn mirrored(self) -> Ticks {
+        Ticks(self.0 ^ Self::NEVER.0)
+    }
+
     /// The latest point in `[self, self + tolerance]` that shares the most trailing zero bits.
     ///
     /// Timers that may be a little late meet at such points, without knowing of each other.
@@ -125,6 +132,15 @@ mod tests {
         assert_eq!(Ticks::NEVER.after(u64::MAX), Ticks::NEVER);
         assert_eq!(Ticks::new(u64::MAX), Ticks::NEVER);
         assert!(!Ticks::LAST.is_never());
+    }
+
+    #[test]
+    fn mirrored_never_is_zero_and_the_order_is_the_other_way_round() {
+        assert_eq!(Ticks::NEVER.mirrored(), Ticks::ZERO);
+        for pair in [0, 1, 77, 1 << 59, Ticks::LAST.get(), u64::MAX].map(Ticks::new).windows(2) {
+            assert!(pair[0] < pair[1] && pair[0].mirrored() > pair[1].mirrored());
+            assert_eq!(pair[0].mirrored().mirrored(), pair[0]);
+        }
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! The targets come from rustup, or else from Debian's packages, as in `cross`. QEMU is Debian's.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use anyhow::{Context, Result, bail, ensure};
 use defmt_decoder::{DecodeError, Table};
+use object::{Object, ObjectSegment};
 use xshell::{Shell, cmd};
 
 use crate::shell;
@@ -28,6 +30,8 @@ struct Machine {
 
 const ARMV6M: &str = cross::TARGETS[0];
 const ARMV7M: &str = cross::TARGETS[1];
+/// The targets on which SysTick is.
+pub(crate) const ARM: [&str; 2] = [ARMV7M, ARMV6M];
 const RISCV32: &str = cross::TARGETS[2];
 
 /// The micro:bit has more memory here than on the desk: the suite needs it.
@@ -76,7 +80,7 @@ struct Program {
     prints: &'static [&'static str],
 }
 
-const PROGRAMS: [Program; 11] = [
+const PROGRAMS: [Program; 10] = [
     Program {
         package: "firmware",
         name: "blinky",
@@ -133,13 +137,6 @@ const PROGRAMS: [Program; 11] = [
         prints: &["300 ms: the urgent task has run 30 times", "ended a sleep of a minute"],
     },
     Program {
-        package: "queues",
-        name: "queues",
-        profile: "release",
-        machines: 0..1,
-        prints: &["as it has to be"],
-    },
-    Program {
         package: "logging",
         name: "logging",
         profile: "release",
@@ -167,13 +164,35 @@ const PROGRAMS: [Program; 11] = [
     },
 ];
 
-/// What a program prints on the first machine, built for speed as the others are for size.
-pub(crate) fn output(sh: &Shell, package: &'static str, name: &'static str) -> Result<String> {
+/// The packages that are only measured, and on which machines.
+const MEASURED: [(&str, Range<usize>); 4] =
+    [("bench", 0..1), ("bench", 2..4), ("sections", 0..1), ("sections", 2..5)];
+
+/// What a program prints on a machine, built for speed as the others are for size.
+pub(crate) fn output(
+    sh: &Shell,
+    package: &'static str,
+    name: &'static str,
+    machine: &str,
+) -> Result<String> {
     install_emulators(sh)?;
     let _directory = sh.push_dir("examples-embedded");
-    let program = Program { package, name, profile: "speed", machines: 0..1, prints: &[] };
-    let elf = Build::choose(sh)?.firmware(sh, &program, &MACHINES[0])?;
-    emulate(sh, &program, &MACHINES[0], &elf)
+    let machine = MACHINES.iter().find(|other| other.name == machine).context("no such machine")?;
+    let program = Program { package, name, profile: "speed", machines: 0..0, prints: &[] };
+    let elf = Build::choose(sh)?.firmware(sh, &program, machine)?;
+    emulate(sh, &program, machine, &elf)
+}
+
+/// How many bytes of flash the minimal firmware takes, with a feature or without.
+pub(crate) fn flash(sh: &Shell, target: &'static str, feature: &'static str) -> Result<u64> {
+    let _directory = sh.push_dir("examples-embedded");
+    let program =
+        Program { package: "flash", name: "flash", profile: "small", machines: 0..0, prints: &[] };
+    let machine = Machine { name: feature, target, qemu: "" };
+    let elf = sh.read_binary_file(Build::choose(sh)?.firmware(sh, &program, &machine)?)?;
+    let elf = object::File::parse(&*elf)?;
+    // What is loaded; zeros are not.
+    Ok(elf.segments().map(|segment| segment.file_range().1).sum())
 }
 
 fn install_emulators(sh: &Shell) -> Result<()> {
@@ -187,6 +206,9 @@ pub(crate) fn run(sh: &Shell, Arguments { filter }: &Arguments) -> Result<()> {
     let _directory = sh.push_dir("examples-embedded");
     shell::run(cmd!(sh, "cargo fmt --all --check"))?;
     let build = Build::choose(sh)?;
+    if filter.is_empty() {
+        build.clippy(sh)?;
+    }
     for program in PROGRAMS.iter().filter(|program| program.name.contains(filter)) {
         for machine in &MACHINES[program.machines.clone()] {
             let elf = build.firmware(sh, program, machine)?;
@@ -211,6 +233,26 @@ impl Build {
         }
         debian::install(sh)?;
         Ok(Build::Debian)
+    }
+
+    /// Lints every package, for every machine that it is made for. Debian's compiler has no clippy.
+    fn clippy(&self, sh: &Shell) -> Result<()> {
+        if let Build::Debian = self {
+            eprintln!("clippy is left out: it comes with rustup");
+            return Ok(());
+        }
+        let tested = PROGRAMS.iter().map(|program| (program.package, program.machines.clone()));
+        let mut lints = BTreeSet::from([("flash", "timer", ARMV7M)]);
+        for (package, machines) in tested.chain(MEASURED) {
+            lints.extend(MACHINES[machines].iter().map(|on| (package, on.name, on.target)));
+        }
+        let directory = format!("{}/embedded", target_directory());
+        for (package, feature, target) in lints {
+            let lint = cmd!(sh, "cargo clippy --quiet --target {target} --target-dir {directory}");
+            let package = ["-p", package, "--features", feature, "--", "-D", "warnings"];
+            shell::run(lint.args(package))?;
+        }
+        Ok(())
     }
 
     /// Builds a program; where it is then.

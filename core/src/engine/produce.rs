@@ -73,7 +73,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             News::Merged => false,
             News::Push => self.producers.queue.push(slot, index),
         };
-        if is_long || at.get() < self.published.alarm.load(SeqCst) {
+        if is_long || at.mirrored().get() > self.published.alarm.load(SeqCst) {
             self.driver.pend();
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::batch::{self, WakeBatch};
 use crate::pool::Chain;
-use crate::prefetch::prefetch;
+use crate::prefetch::{PREFETCHES, prefetch};
 use crate::slot::{Command, Ended, Expired};
 use crate::sync::Ordering::*;
 use crate::{Armed, Driver, Engine, Slots, Store, Ticks};
@@ -11,6 +11,9 @@ use super::{Drained, HELPING, Inside};
 
 /// How many commands a turn applies before it looks at the clock again.
 const CHUNK: u32 = 64;
+
+/// How many timers a turn pops before it looks at them.
+const LOOKAHEAD: usize = if PREFETCHES { batch::SIZE } else { 1 };
 
 impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// Applies commands, without firing anything: what a producer does that finds the pool empty.
@@ -80,14 +83,16 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
 
     fn visit(&self, drives: bool, once: bool) -> Option<Ticks> {
         let mut batch = WakeBatch::new(&self.driver);
-        let mut promised = 0;
+        let mut promised = u64::MAX;
         loop {
             let mut inside = self.inside.try_enter_or_mark()?;
-            promised = self.published.alarm.load(Relaxed).max(promised);
+            if !drives {
+                promised = self.published.alarm.load(Relaxed).min(promised);
+            }
             let next = self.pass(&mut inside, &mut batch);
-            let lowered = self.published.alarm.load(Relaxed) < promised;
+            let lowered = !drives && self.published.alarm.load(Relaxed) > promised;
             self.leave(inside);
-            if lowered && !drives {
+            if lowered {
                 self.driver.pend();
             }
             batch.wake();
@@ -111,7 +116,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             self.apply(inside, CHUNK);
             let fired = inside.fired;
             let (all, now) = self.fire(inside, batch);
-            let rang = now.get() >= self.published.alarm.load(Relaxed);
+            let rang = now >= self.alarm();
             inside.vain_turns += u64::from(rang && no_news && inside.fired == fired);
             no_news = false;
             // A timer is moved a few times on its way, so this keeps up with any rate.
@@ -122,21 +127,21 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             if inside.backlog != 0 {
                 continue;
             }
-            let next = earliest(inside).min(inside.vain);
-            self.published.alarm.store(next.get(), SeqCst);
+            let next = earliest(inside);
+            self.published.alarm.store(next.mirrored().get(), SeqCst);
             // Whoever pushed before that may have read the alarm of before.
             inside.backlog = self.producers.queue.take(&self.slots);
             if inside.backlog == 0 {
-                inside.vain = Ticks::NEVER;
+                inside.vain = Ticks::NEVER.mirrored();
                 return Some(next);
             }
             while inside.backlog != 0 {
                 self.apply(inside, CHUNK);
             }
             // From here on the alarm is only lowered, so nobody needs to look again.
-            let next = earliest(inside).min(inside.vain).min(next);
-            self.published.alarm.store(next.get(), SeqCst);
-            inside.vain = Ticks::NEVER;
+            let next = earliest(inside).min(next);
+            self.published.alarm.store(next.mirrored().get(), SeqCst);
+            inside.vain = Ticks::NEVER.mirrored();
             if next > self.driver.now() {
                 return Some(next);
             }
@@ -151,8 +156,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         }
         let now = self.driver.now();
         loop {
-            let mut due = heapless::Vec::<u32, { batch::SIZE }>::new();
-            while due.len() < batch.room() {
+            let mut due = heapless::Vec::<u32, LOOKAHEAD>::new();
+            while due.len() < batch.room().min(LOOKAHEAD) {
                 let Some(index) = inside.store.pop_due(now) else { break };
                 let pushed = due.push(index);
                 debug_assert!(pushed.is_ok(), "the batch has no more room than that");
@@ -160,7 +165,9 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             if due.is_empty() {
                 return (!batch.is_full(), now);
             }
-            due.iter().for_each(|&index| prefetch(self.slots.slot(index)));
+            if PREFETCHES {
+                due.iter().for_each(|&index| prefetch(self.slots.slot(index)));
+            }
             // By reference: the whole vector would be moved for it.
             for &index in &due {
                 self.expire(inside, index, now, batch);
@@ -204,7 +211,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                 }
                 Command::Free(ended, at) => {
                     if !inside.store.remove(index) && ended == Ended::Cancelled {
-                        inside.vain = inside.vain.min(at);
+                        inside.vain = inside.vain.max(at.mirrored());
                     }
                     inside.cancelled += (ended == Ended::Cancelled) as u64;
                     inside.fired += (ended == Ended::Completed) as u64;
@@ -219,6 +226,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     }
 }
 
+/// When there is something to do.
 fn earliest(inside: &Inside<impl Store>) -> Ticks {
-    inside.store.next().unwrap_or(Ticks::NEVER)
+    let first = inside.store.next().unwrap_or(Ticks::NEVER);
+    first.min(inside.vain.mirrored())
 }

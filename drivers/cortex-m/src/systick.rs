@@ -110,6 +110,14 @@ impl<const HZ: u64> Driver for SysTick<HZ> {
     }
 }
 
+/// What the clock says.
+#[cfg(feature = "defmt")]
+impl<const HZ: u64> defmt::Format for SysTick<HZ> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "SysTick(now {})", self.now());
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct State {
     /// When the count will be zero. Zero itself: the timer was not started.
@@ -128,7 +136,8 @@ struct Clock<R> {
 
 impl<R: Registers> Clock<R> {
     const fn new(registers: R) -> Self {
-        let state = State { end: 0, takes: 0, least: LEAST };
+        // All zeros, so that a `static` is in `.bss`.
+        let state = State { end: 0, takes: 0, least: 0 };
         Clock { registers, state: Mutex::new(Cell::new(state)) }
     }
 

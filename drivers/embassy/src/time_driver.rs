@@ -53,6 +53,14 @@ struct Inside<const N: usize> {
     claim: Option<Claim>,
 }
 
+/// No more than its name: what is inside is used in critical sections only.
+#[cfg(feature = "defmt")]
+impl<T, const N: usize> defmt::Format for TimeDriver<T, N> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "TimeDriver");
+    }
+}
+
 /// There is no room for another waker, or none in the timer for the queue.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Full;

@@ -25,6 +25,7 @@ const INTERRUPT_ENABLE: u32 = 1 << 3;
 /// A clock with its registers at `CLOCK`, and an alarm with its registers at `ALARM` and the
 /// interrupt `IRQ`, both counting down `HZ` times a second.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct CmsdkTimers<const CLOCK: usize, const ALARM: usize, const IRQ: u16, const HZ: u64>(());
 
 /// The driver for [`CmsdkTimers`].

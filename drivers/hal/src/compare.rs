@@ -210,5 +210,13 @@ impl<C: Counter> Driver for CompareDriver<C> {
     }
 }
 
+/// What the clock says.
+#[cfg(feature = "defmt")]
+impl<C: Counter> defmt::Format for CompareDriver<C> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "CompareDriver(now {})", self.now());
+    }
+}
+
 #[cfg(test)]
 mod tests;

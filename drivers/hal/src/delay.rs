@@ -30,6 +30,14 @@ pub struct Delay<H> {
     idle: fn(),
 }
 
+/// No more than its name.
+#[cfg(feature = "defmt")]
+impl<H> defmt::Format for Delay<H> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Delay");
+    }
+}
+
 impl<H: Handle + Clone> Delay<H> {
     /// Delays by `timer`; while blocked, waits in `idle`.
     ///

@@ -39,6 +39,7 @@ const READ: usize = 1;
 /// compare registers. Keeping the 16 MHz clock running costs some hundred microamperes; a driver
 /// for the RTC, which costs less, is another `Counter`.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct NrfTimer<const BASE: usize, const IRQ: u16, const PRESCALER: u32, const BITS: u32>(());
 
 /// The driver for an [`NrfTimer`].

@@ -143,6 +143,14 @@ impl<const BASE: usize, const HZ: u64, const HART: usize> Driver for Clint<BASE,
     }
 }
 
+/// What the clock says.
+#[cfg(feature = "defmt")]
+impl<const BASE: usize, const HZ: u64, const HART: usize> defmt::Format for Clint<BASE, HZ, HART> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Clint(now {})", self.now());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,8 @@ mod machine;
 #[path = "virt.rs"]
 mod machine;
 
+pub mod meter;
+
 pub use machine::{Driver, driver, start, wfi};
 #[cfg(all(feature = "cortex-m", not(feature = "lm3s6965evb")))]
 pub mod other;

@@ -1,177 +1,87 @@
-//! Instructions that an expiry and its rearming take, with so many timers armed, in QEMU's exact time.
+//! Instructions that an expiry and its reschedule take, with so many timers armed, in QEMU's exact time.
 //!
-//! All deadlines are in the future of a clock that is a variable, and come up one after another. Each
-//! round advances the clock to the next one, serves it, and arms it anew behind all others. What is
-//! measured is the queue and what calls it, and no hardware: the same for every peer.
+//! The deadlines come up one after another. Each round advances the clock, which is a variable, to the
+//! next one, and does what a program would: the alarm's interrupt, the task that it wakes, which asks
+//! for its next time, behind all others, and the interrupt that this asks for, if it does. So what is
+//! measured is the queue and what calls it, and no hardware: the same for all of them.
 
 #![no_std]
 #![no_main]
 
-use core::cell::RefCell;
-use core::pin::Pin;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use core::task::{Context, RawWaker, RawWakerVTable, Waker};
-
-use board::println;
-use embassy_time_queue_utils::Queue;
-use moirai_timer_core::{Armed, Driver, Sleep, Ticks, Timer};
-
-const ROUNDS: u32 = 1_024;
-/// Instructions in a count of SysTick.
-const COUNT: u32 = 40;
-
-static NOW: AtomicU32 = AtomicU32::new(0);
-static PENDED: AtomicBool = AtomicBool::new(false);
-
-/// A clock that is a variable, and an alarm that nobody looks at.
-struct Variable;
-
-impl Driver for Variable {
-    const TICK_HZ: u64 = 1_000_000;
-
-    fn now(&self) -> Ticks {
-        Ticks::new(NOW.load(Relaxed).into())
-    }
-
-    fn arm(&self, at: Ticks) -> Armed {
-        if at <= self.now() { Armed::Elapsed } else { Armed::Pending }
-    }
-
-    fn disarm(&self) {}
-
-    fn pend(&self) {
-        PENDED.store(true, Relaxed);
-    }
-}
-
-static WOKEN: AtomicU32 = AtomicU32::new(0);
-
-/// A waker that counts.
-fn waker() -> Waker {
-    static TABLE: RawWakerVTable = RawWakerVTable::new(
-        |_| RawWaker::new(core::ptr::null(), &TABLE),
-        |_| WOKEN.store(WOKEN.load(Relaxed) + 1, Relaxed),
-        |_| WOKEN.store(WOKEN.load(Relaxed) + 1, Relaxed),
-        |_| {},
-    );
-    // SAFETY: the functions of the table do not look at the pointer.
-    unsafe { Waker::new(core::ptr::null(), &TABLE) }
-}
-
-/// Instructions that a call of `round` takes, on average.
-fn measure(mut round: impl FnMut(u32)) -> u32 {
-    let systick = cortex_m::peripheral::SYST::PTR;
-    // SAFETY: nobody else uses it here.
-    unsafe {
-        (*systick).rvr.write(0xff_ffff);
-        (*systick).cvr.write(0);
-        (*systick).csr.write(0b101);
-        while (*systick).cvr.read() == 0 {}
-    }
-    // SAFETY: as above.
-    let read = || unsafe { (*systick).cvr.read() };
-    let before = read();
-    (0..ROUNDS).for_each(&mut round);
-    let after = read();
-    (before - after) * COUNT / ROUNDS
-}
-
-static OURS: Timer<Variable, 128> = Timer::new(Variable);
-
-fn ours<const N: usize>() -> u32 {
-    NOW.store(0, Relaxed);
-    let waker = waker();
-    let mut cx = Context::from_waker(&waker);
-    let mut sleeps: [Sleep<_>; N] =
-        core::array::from_fn(|i| OURS.sleep_until(Ticks::new(1 + i as u64)));
-    for sleep in &mut sleeps {
-        assert!(Future::poll(Pin::new(sleep), &mut cx).is_pending());
-    }
-    OURS.on_alarm();
-    let woken = WOKEN.load(Relaxed);
-    let took = measure(|round| {
-        // The interrupt,
-        NOW.store(1 + round, Relaxed);
-        OURS.on_alarm();
-        // the task that it woke,
-        let sleep = &mut sleeps[round as usize % N];
-        assert!(Future::poll(Pin::new(&mut *sleep), &mut cx).is_ready());
-        sleep.reset(Ticks::new((1 + round + N as u32).into()));
-        assert!(Future::poll(Pin::new(&mut *sleep), &mut cx).is_pending());
-        // and the interrupt that this asked for, if it did.
-        if PENDED.load(Relaxed) {
-            PENDED.store(false, Relaxed);
-            OURS.on_alarm();
-        }
-    });
-    assert_eq!(WOKEN.load(Relaxed) - woken, ROUNDS);
-    drop(sleeps);
-    OURS.turn();
-    took
-}
-
-fn embassys_generic<const N: usize>() -> u32 {
-    let waker = waker();
-    let queue = critical_section::Mutex::new(RefCell::new(Queue::new()));
-    let with = |f: &mut dyn FnMut(&mut Queue)| {
-        critical_section::with(|section| f(&mut queue.borrow(section).borrow_mut()));
-    };
-    // Wakers that differ: it takes equal ones for one timer.
-    let wakers: [Waker; N] = core::array::from_fn(|i| {
-        static TABLE: RawWakerVTable = RawWakerVTable::new(
-            |data| RawWaker::new(data, &TABLE),
-            |_| WOKEN.store(WOKEN.load(Relaxed) + 1, Relaxed),
-            |_| WOKEN.store(WOKEN.load(Relaxed) + 1, Relaxed),
-            |_| {},
-        );
-        // SAFETY: the functions of the table do not look at the pointer.
-        unsafe { Waker::new(core::ptr::without_provenance(i + 1), &TABLE) }
-    });
-    drop(waker);
-    for (i, waker) in wakers.iter().enumerate() {
-        with(&mut |queue| {
-            queue.schedule_wake(1 + i as u64, waker);
-        });
-    }
-    let woken = WOKEN.load(Relaxed);
-    let took = measure(|round| {
-        let now = u64::from(1 + round);
-        with(&mut |queue| {
-            core::hint::black_box(queue.next_expiration(now));
-        });
-        with(&mut |queue| {
-            let waker = &wakers[round as usize % N];
-            if queue.schedule_wake(now + N as u64, waker) {
-                core::hint::black_box(queue.next_expiration(now));
-            }
-        });
-    });
-    assert_eq!(WOKEN.load(Relaxed) - woken, ROUNDS);
-    took
-}
+use bench::peers::{Hal, Ours, Peer, Rtic, clock};
+use bench::{queue_generic, queue_integrated};
+use board::{burn, meter, print, println};
+use embassy_time_queue_utils as original;
+use moirai_timer_core::Timer;
 
 board::start!(main, TIMER: 1);
 
+type Ours128 = queue_generic::ConstGenericQueue<128>;
+type Theirs128 = original::queue_generic::ConstGenericQueue<128>;
+
+const ARMED: [u32; 3] = [8, 64, 128];
+/// So many that each of 128 timers comes up 8 times.
+const ROUNDS: u32 = 1_024;
+
+/// One expiry and its reschedule.
+fn expiry(peer: &mut impl Peer, armed: u32) -> u32 {
+    clock::set(0);
+    for task in 0..armed {
+        peer.ask(task as usize, 1 + task);
+    }
+    peer.ring();
+    let mut task = 0;
+    let took = meter::average(ROUNDS, |round| {
+        let now = 1 + round;
+        clock::set(now);
+        peer.ring();
+        peer.serve(task, now + armed);
+        if clock::take_pended() {
+            peer.ring();
+        }
+        task = if task + 1 == armed as usize { 0 } else { task + 1 };
+    });
+    clock::set(u32::MAX);
+    peer.ring();
+    for task in 0..armed {
+        peer.end(task as usize);
+    }
+    took
+}
+
+fn report(name: &str, peer: &mut impl Peer) {
+    print!("{name}:");
+    for armed in ARMED {
+        print!(" {}", expiry(peer, armed));
+    }
+    println!("");
+}
+
+/// How many interrupts come while nothing is armed.
+fn idle() -> u64 {
+    let turns = || TIMER.metrics().expect("nobody else is inside").turns;
+    burn(1_000_000);
+    let before = turns();
+    assert!(before > 0, "the driver asks for a turn when it is started");
+    burn(100_000_000);
+    turns() - before
+}
+
 fn main() {
-    println!("instructions 1 8 32 64 128");
-    println!(
-        "ours {} {} {} {} {}",
-        ours::<1>(),
-        ours::<8>(),
-        ours::<32>(),
-        ours::<64>(),
-        ours::<128>()
+    meter::start();
+    report("Moirai timer, a `Sleep`", &mut Ours::new());
+    report("Moirai timer's queue for embassy, generic", &mut Hal::<Ours128>::new());
+    report(
+        "Moirai timer's queue for embassy, integrated",
+        &mut Hal::<queue_integrated::Queue>::new(),
     );
-    println!(
-        "embassy-generic {} {} {} {} {}",
-        embassys_generic::<1>(),
-        embassys_generic::<8>(),
-        embassys_generic::<32>(),
-        embassys_generic::<64>(),
-        embassys_generic::<128>()
+    report("embassy-time-queue-utils, generic", &mut Hal::<Theirs128>::new());
+    report(
+        "embassy-time-queue-utils, integrated",
+        &mut Hal::<original::queue_integrated::Queue>::new(),
     );
-    println!(
-        "bytes {}",
-        (size_of::<Timer<Variable, 128>>() - size_of::<Timer<Variable, 64>>()) / 64
-    );
+    report("rtic-time's list", &mut Rtic::new());
+    let bytes = size_of::<Timer<clock::Variable, 128>>() - size_of::<Timer<clock::Variable, 64>>();
+    println!("bytes: {}", bytes / 64);
+    println!("idle: {}", idle());
 }

@@ -19,8 +19,8 @@ board::handlers!(PLACE);
 extern "C" fn main() -> ! {
     // Before the clock is started it stands still, at zero on those machines that can say so.
     let task = moirai_timer_tests::Task::new();
-    let mut early = core::pin::pin!(PLACE.timer().sleep(core::time::Duration::from_micros(100)));
-    let _ = task.polls(|cx| early.as_mut().poll(cx));
+    let mut early = PLACE.timer().sleep(core::time::Duration::from_micros(100));
+    let _ = task.polls(|cx| Future::poll(core::pin::Pin::new(&mut early), cx));
     board::start(PLACE.driver());
     while !task.is_woken() {}
     println!("a sleep of before the start fires after it");

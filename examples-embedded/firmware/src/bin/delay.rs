@@ -75,7 +75,6 @@ fn main() {
     }
 
     let mut sensor = Sht4xAsync::<_, Ours>::new(Bus { done: Ticks::ZERO });
-    let mut delay = delay;
     block_on(async {
         let mut blinks = 0;
         let others = async {

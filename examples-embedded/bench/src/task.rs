@@ -1,42 +1,44 @@
 //! Tasks that are only woken, with the words that an integrated queue keeps in a task.
 
-use core::cell::UnsafeCell;
+use core::cell::{Cell, UnsafeCell};
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 use core::task::{RawWaker, RawWakerVTable, Waker};
 
 use embassy_executor_timer_queue::TimerQueueItem;
 
-/// As large as one of embassy's with little in it.
-#[repr(C)]
+/// How many there are.
+pub(crate) const TASKS: usize = 128;
+
 pub struct Task {
     item: UnsafeCell<TimerQueueItem>,
-    rest: [u32; 8],
+    woken: Cell<bool>,
 }
 
-// SAFETY: nothing is done with a task but by the queue that is measured, and by one at a time.
+// SAFETY: nothing is done with a task but by the queue that is measured, and by one at a time. No
+// interrupt comes.
 unsafe impl Sync for Task {}
 
-/// For four queues, with 1 + 8 + 32 + 64 + 128 each.
-static TASKS: [Task; 4 * 233] =
-    [const { Task { item: UnsafeCell::new(TimerQueueItem::new()), rest: [0; 8] } }; 4 * 233];
-static USED: AtomicUsize = AtomicUsize::new(0);
-static WOKEN: AtomicPtr<Task> = AtomicPtr::new(ptr::null_mut());
+static ALL: [Task; TASKS] =
+    [const { Task { item: UnsafeCell::new(TimerQueueItem::new()), woken: Cell::new(false) } };
+        TASKS];
 
 impl Task {
-    /// Tasks that no queue has seen.
-    pub fn fresh(count: usize) -> &'static [Task] {
-        let first = USED.fetch_add(count, Relaxed);
-        &TASKS[first..first + count]
+    /// The tasks, as if no queue had seen them. Whoever had them before does no longer use them.
+    pub(crate) fn all() -> &'static [Task; TASKS] {
+        for task in &ALL {
+            // SAFETY: by what was said.
+            unsafe { *task.item.get() = TimerQueueItem::new() };
+        }
+        &ALL
     }
 
-    /// The task that was woken last.
-    pub fn woken() -> &'static Task {
-        task(WOKEN.load(Relaxed).cast())
+    /// Whether it was woken since this was asked.
+    pub(crate) fn take_woken(&self) -> bool {
+        self.woken.replace(false)
     }
 
     #[inline]
-    pub fn waker(&'static self) -> Waker {
+    pub(crate) fn waker(&'static self) -> Waker {
         // SAFETY: the table takes pointers to tasks, which are statics.
         unsafe { Waker::new(ptr::from_ref(self).cast(), &TABLE) }
     }
@@ -46,7 +48,7 @@ static TABLE: RawWakerVTable =
     RawWakerVTable::new(|data| RawWaker::new(data, &TABLE), wake, wake, |_| {});
 
 fn wake(data: *const ()) {
-    WOKEN.store(data.cast_mut().cast(), Relaxed);
+    task(data).woken.set(true);
 }
 
 fn task(data: *const ()) -> &'static Task {

@@ -1,0 +1,253 @@
+//! Those that are measured, each with what a program does to be woken by it.
+
+use core::array::from_fn;
+use core::cell::RefCell;
+use core::hint::black_box;
+use core::pin::Pin;
+use core::task::{Context, Waker};
+
+use critical_section::Mutex;
+use embassy_time_queue_utils as original;
+use moirai_timer_core::{Sleep, Ticks, Timer};
+use rtic_time::timer_queue::{Delay, TimerQueue, TimerQueueBackend};
+
+use crate::task::{TASKS, Task};
+use crate::{queue_generic, queue_integrated};
+use clock::Variable;
+
+pub trait Peer {
+    /// A task asks to be woken, for the first time.
+    fn ask(&mut self, task: usize, at: u32);
+
+    /// The alarm's interrupt.
+    fn ring(&mut self);
+
+    /// The task that was woken, as it was to be, finds that its time has come, and asks for its next.
+    fn serve(&mut self, task: usize, at: u32);
+
+    /// The task ends.
+    fn end(&mut self, _task: usize) {}
+}
+
+/// A clock that is a variable, and an alarm that nobody looks at.
+pub mod clock {
+    use core::hint::black_box;
+    use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+    use moirai_timer_core::{Armed, Driver, Ticks};
+
+    static NOW: AtomicU32 = AtomicU32::new(0);
+    static PENDED: AtomicBool = AtomicBool::new(false);
+
+    pub fn set(now: u32) {
+        NOW.store(now, Relaxed);
+    }
+
+    pub fn now() -> u32 {
+        NOW.load(Relaxed)
+    }
+
+    pub fn pend() {
+        PENDED.store(true, Relaxed);
+    }
+
+    /// Whether an interrupt was asked for.
+    pub fn take_pended() -> bool {
+        let pended = PENDED.load(Relaxed);
+        PENDED.store(false, Relaxed);
+        pended
+    }
+
+    #[derive(Debug)]
+    pub struct Variable;
+
+    impl Driver for Variable {
+        const TICK_HZ: u64 = 1_000_000;
+
+        fn now(&self) -> Ticks {
+            Ticks::new(now().into())
+        }
+
+        fn arm(&self, at: Ticks) -> Armed {
+            if black_box(at) <= self.now() { Armed::Elapsed } else { Armed::Pending }
+        }
+
+        fn disarm(&self) {}
+
+        fn pend(&self) {
+            pend();
+        }
+    }
+}
+
+/// Sleeps on our engine.
+pub struct Ours {
+    sleeps: [Sleep<&'static Timer<Variable, TASKS>>; TASKS],
+    tasks: &'static [Task; TASKS],
+}
+
+static OURS: Timer<Variable, TASKS> = Timer::new(Variable);
+
+impl Ours {
+    #[expect(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Ours { sleeps: from_fn(|_| Sleep::never(&OURS)), tasks: Task::all() }
+    }
+
+    fn poll(&mut self, task: usize) -> bool {
+        let waker = self.tasks[task].waker();
+        let sleep = Pin::new(&mut self.sleeps[task]);
+        Future::poll(sleep, &mut Context::from_waker(&waker)).is_ready()
+    }
+}
+
+impl Peer for Ours {
+    fn ask(&mut self, task: usize, at: u32) {
+        self.sleeps[task].reset(Ticks::new(at.into()));
+        assert!(!self.poll(task));
+    }
+
+    fn ring(&mut self) {
+        OURS.on_alarm();
+    }
+
+    fn serve(&mut self, task: usize, at: u32) {
+        assert!(self.tasks[task].take_woken() && self.poll(task));
+        self.sleeps[task].reset(Ticks::new(at.into()));
+        assert!(!self.poll(task));
+    }
+
+    fn end(&mut self, task: usize) {
+        assert!(self.poll(task));
+    }
+}
+
+/// What a HAL of embassy's asks of its queue.
+pub trait Queue {
+    const NEW: Self;
+    fn schedule_wake(&mut self, at: u64, waker: &Waker) -> bool;
+    fn next_expiration(&mut self, now: u64) -> u64;
+}
+
+macro_rules! queue {
+    ($($queue:ty),*) => {$(
+        impl Queue for $queue {
+            const NEW: Self = <$queue>::new();
+
+            fn schedule_wake(&mut self, at: u64, waker: &Waker) -> bool {
+                <$queue>::schedule_wake(self, at, waker)
+            }
+
+            fn next_expiration(&mut self, now: u64) -> u64 {
+                <$queue>::next_expiration(self, now)
+            }
+        }
+    )*};
+}
+
+queue!(
+    queue_generic::ConstGenericQueue<TASKS>,
+    queue_integrated::Queue,
+    original::queue_generic::ConstGenericQueue<TASKS>,
+    original::queue_integrated::Queue
+);
+
+/// A HAL's time driver, with one of the queues in a critical section.
+pub struct Hal<Q> {
+    queue: Mutex<RefCell<Q>>,
+    tasks: &'static [Task; TASKS],
+}
+
+impl<Q: Queue> Hal<Q> {
+    #[expect(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Hal { queue: Mutex::new(RefCell::new(Q::NEW)), tasks: Task::all() }
+    }
+}
+
+impl<Q: Queue> Peer for Hal<Q> {
+    fn ask(&mut self, task: usize, at: u32) {
+        critical_section::with(|section| {
+            let mut queue = self.queue.borrow_ref_mut(section);
+            if queue.schedule_wake(at.into(), &self.tasks[task].waker()) {
+                black_box(queue.next_expiration(clock::now().into()));
+            }
+        });
+    }
+
+    fn ring(&mut self) {
+        critical_section::with(|section| {
+            black_box(self.queue.borrow_ref_mut(section).next_expiration(clock::now().into()))
+        });
+    }
+
+    fn serve(&mut self, task: usize, at: u32) {
+        assert!(self.tasks[task].take_woken());
+        self.ask(task, at);
+    }
+}
+
+/// rtic-time's queue behind its alarm.
+struct Backend;
+
+static RTIC: TimerQueue<Backend> = TimerQueue::new();
+
+impl TimerQueueBackend for Backend {
+    type Ticks = u64;
+
+    fn now() -> u64 {
+        clock::now().into()
+    }
+
+    fn set_compare(at: u64) {
+        black_box(at);
+    }
+
+    fn clear_compare_flag() {}
+
+    fn pend_interrupt() {
+        clock::pend();
+    }
+
+    fn timer_queue() -> &'static TimerQueue<Self> {
+        &RTIC
+    }
+}
+
+pub struct Rtic {
+    delays: [Option<Delay<'static, Backend>>; TASKS],
+    tasks: &'static [Task; TASKS],
+}
+
+impl Rtic {
+    #[expect(clippy::new_without_default)]
+    pub fn new() -> Self {
+        RTIC.initialize(Backend);
+        Rtic { delays: [const { None }; TASKS], tasks: Task::all() }
+    }
+
+    fn poll(&mut self, task: usize) -> bool {
+        let waker = self.tasks[task].waker();
+        let delay = self.delays[task].as_mut().expect("it waits");
+        // SAFETY: a delay stays where it is until it is dropped.
+        let delay = unsafe { Pin::new_unchecked(delay) };
+        Future::poll(delay, &mut Context::from_waker(&waker)).is_ready()
+    }
+}
+
+impl Peer for Rtic {
+    fn ask(&mut self, task: usize, at: u32) {
+        self.delays[task] = Some(RTIC.delay_until(at.into()));
+        assert!(!self.poll(task));
+    }
+
+    fn ring(&mut self) {
+        // SAFETY: nothing else is done meanwhile.
+        unsafe { RTIC.on_monotonic_interrupt() };
+    }
+
+    fn serve(&mut self, task: usize, at: u32) {
+        assert!(self.tasks[task].take_woken() && self.poll(task));
+        self.ask(task, at);
+    }
+}
