@@ -38,11 +38,23 @@ impl<'a, D: Driver> WakeBatch<'a, D> {
 
     /// Wakes them all. Not to be called while the store is held.
     pub(crate) fn wake(&mut self) {
+        let unfinished = Unfinished(self.driver);
         // For most executors the data is the task.
         self.wakers.iter().for_each(|waker| prefetch(waker.data()));
         while let Some(waker) = self.wakers.pop_front() {
             self.driver.wake(waker);
         }
+        core::mem::forget(unfinished);
+    }
+}
+
+/// A turn. If a panic takes it away, somebody has to do what it would have done: fire what is due
+/// beyond this batch, and set the alarm.
+struct Unfinished<'a, D: Driver>(&'a D);
+
+impl<D: Driver> Drop for Unfinished<'_, D> {
+    fn drop(&mut self) {
+        self.0.pend();
     }
 }
 
