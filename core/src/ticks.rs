@@ -123,6 +123,7 @@ mod tests {
         assert_eq!(ticks_in(Duration::from_nanos(1), NANOS), 1);
         assert_eq!(ticks_in(Duration::new(1, 999_999_999), 3), 6);
         assert_eq!(ticks_in(Duration::from_nanos(1), u64::MAX), 18_446_744_074);
+        assert_eq!(ticks_in(Duration::from_millis(500), u64::MAX), 1 << 63);
     }
 
     #[test]
@@ -155,6 +156,9 @@ mod tests {
                 assert_eq!(ticks_in(duration_of(ticks, hz), hz), ticks, "{ticks} at {hz} Hz");
             }
         }
+        // Where a tick is less than a nanosecond, it is what is left of it.
+        assert_eq!(duration_of(30_000_000_001, 20_000_000_000), Duration::from_millis(1_500));
+        assert_eq!(duration_of(u64::MAX / 2, u64::MAX), Duration::from_nanos(499_999_999));
     }
 
     #[test]
@@ -169,6 +173,7 @@ mod tests {
                 }
             }
         }
+        assert_eq!(Ticks::ZERO.coarsened(5), Ticks::ZERO);
         assert_eq!(Ticks::NEVER.coarsened(5), Ticks::NEVER);
         assert_eq!(Ticks::LAST.coarsened(u64::MAX), Ticks::LAST);
     }

@@ -5,10 +5,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Waker};
 
-use moirai_timer_core::Ticks;
+use moirai_timer_core::{
+    Drained, Engine, HeapStore, Inline, ManualDriver, Slot, Store, Ticks, Timer,
+};
 use moirai_timer_tests::Task;
 
 use super::hooked_driver::{HookedTimer, hooked_timer, serve};
@@ -33,6 +35,110 @@ fn produce(timer: &'static HookedTimer<16>) {
         let _ = timer.try_sleep_until(Ticks::new(2_000));
         let _ = (timer.next_deadline(), timer.metrics(), timer.turn(), timer.drain());
     }
+}
+
+/// A producer that finds the pool empty applies what others left, but not all of it: 256 commands,
+/// first those of a batch that was taken before.
+#[test]
+fn a_producer_that_drains_does_a_bounded_part() {
+    let timer = Timer::<ManualDriver, 1_024>::new(ManualDriver::new());
+    let arm = |many| {
+        let mut sleeps: Vec<_> = (0..many).map(|_| timer.sleep_until(Ticks::new(1_000))).collect();
+        for sleep in &mut sleeps {
+            assert!(Pin::new(sleep).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        sleeps
+    };
+    let drain = || {
+        let Drained { applied, freed } = timer.drain();
+        (applied, freed)
+    };
+    let mut sleeps = arm(300);
+    assert_eq!(drain(), (256, 0));
+    sleeps.extend(arm(300));
+    assert_eq!([drain(), drain(), drain()], [(256, 0), (88, 0), (0, 0)]);
+
+    sleeps.drain(..300);
+    assert_eq!(drain(), (256, 256));
+    sleeps.clear();
+    assert_eq!([drain(), drain(), drain()], [(256, 256), (88, 88), (0, 0)]);
+    assert_eq!(timer.metrics().unwrap().cancelled, 600);
+}
+
+/// A store that counts by how many steps it is tidied.
+struct Tidied<'a> {
+    heap: HeapStore<Inline<64>>,
+    steps: &'a AtomicUsize,
+}
+
+impl Store for Tidied<'_> {
+    fn set(&mut self, index: u32, at: Ticks) {
+        self.heap.set(index, at);
+    }
+    fn remove(&mut self, index: u32) -> bool {
+        self.heap.remove(index)
+    }
+    fn pop_due(&mut self, now: Ticks) -> Option<u32> {
+        self.heap.pop_due(now)
+    }
+    fn next(&self) -> Option<Ticks> {
+        self.heap.next()
+    }
+    fn tidy(&mut self, steps: usize) {
+        self.steps.fetch_add(steps, SeqCst);
+    }
+    fn len(&self) -> u32 {
+        self.heap.len()
+    }
+}
+
+/// A turn leaves the section after a bounded time: it does a little of what comes up later, and more
+/// when more has fired.
+#[test]
+fn a_turn_tidies_in_proportion_to_what_it_fires() {
+    let steps = AtomicUsize::new(0);
+    let store = Tidied { heap: HeapStore::new(), steps: &steps };
+    let slots = [const { Slot::new() }; 64];
+    let timer = Engine::with_parts(ManualDriver::<1_000>::new(), slots, store);
+    let mut sleeps: Vec<_> =
+        (0..30).map(|i| timer.sleep_until(Ticks::new(if i < 20 { 5 } else { 9 }))).collect();
+    for sleep in &mut sleeps {
+        assert!(Pin::new(sleep).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    for (now, fire) in [(0, 0), (5, 20), (9, 10)] {
+        timer.driver().set(Ticks::new(now));
+        timer.turn();
+        assert_eq!(steps.swap(0, SeqCst), 64 + 4 * fire);
+    }
+}
+
+/// As `fork` needs it: nobody turns, producers get on, and afterwards the driver hears of them.
+#[test]
+fn producers_get_on_while_the_timer_is_frozen() {
+    without_hanging(|| {
+        let timer = hooked_timer::<16>();
+        let clock = &timer.driver().manual;
+        assert!(timer.try_freeze());
+        assert!(!timer.try_freeze(), "it is");
+        let task = Task::new();
+        let mut sleep = timer.sleep_until(Ticks::new(5));
+        assert!(task.polls(|cx| Pin::new(&mut sleep).poll(cx)).is_pending());
+        assert!(clock.take_interrupt());
+        timer.on_alarm();
+        assert_eq!((clock.alarm(), timer.turn(), timer.next_deadline()), (None, None, None));
+        assert!(timer.metrics().is_none() && !clock.take_interrupt());
+        // SAFETY: it was frozen above.
+        unsafe { timer.thaw() };
+        assert!(clock.take_interrupt(), "the driver was kept out");
+        timer.on_alarm();
+        assert_eq!(
+            (clock.alarm(), timer.next_deadline()),
+            (Some(Ticks::new(5)), Some(Ticks::new(5)))
+        );
+        clock.set(Ticks::new(5));
+        serve(timer);
+        assert_eq!(task.wakes(), 1);
+    });
 }
 
 /// The turner stands still, with the store in its hands, until the producers are done.
