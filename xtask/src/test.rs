@@ -43,6 +43,9 @@ const STEPS: &[(&str, Step)] = &[
 const CROSS_BUILDS: &str = "cross builds";
 const FIRMWARE: &str = "firmware";
 
+/// The crates whose features are for the host, and come with tests.
+const WITH_FEATURES: [&str; 3] = ["-p", "moirai-timer-std", "--all-features"];
+
 /// A published crate carries no file above this: charts and recordings belong to the repository.
 const LARGEST_PACKAGED_FILE: u64 = 100_000;
 
@@ -97,7 +100,9 @@ fn clippy(sh: &Shell, published: &[Package]) -> Result<()> {
 
 /// Libraries, programs, tests, examples and doc tests; the benchmarks are `cargo xtask bench`.
 fn test(sh: &Shell, _: &[Package]) -> Result<()> {
-    shell::run(cmd!(sh, "cargo test --workspace"))
+    shell::run(cmd!(sh, "cargo test --workspace"))?;
+    shell::run(cmd!(sh, "cargo clippy {WITH_FEATURES...} --all-targets -- -D warnings"))?;
+    shell::run(cmd!(sh, "cargo test {WITH_FEATURES...}"))
 }
 
 fn doc(sh: &Shell, published: &[Package]) -> Result<()> {

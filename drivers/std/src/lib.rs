@@ -24,6 +24,8 @@
 //!
 //! The functions of this crate use one timer for the whole process, [`Timer::global`]. Its thread
 //! starts with the first sleep that has to wait, and causes no wake-up while nothing is due.
+//!
+//! With the feature `test-util` there are timers on a virtual clock, for tests: the module `test`.
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
 mod block_on;
@@ -38,7 +40,16 @@ mod precision;
 #[cfg(all(test, shuttle))]
 mod schedules;
 mod sys;
+#[cfg(feature = "test-util")]
+pub mod test;
 mod timer;
+
+/// The guides, whose programs are tests.
+#[cfg(all(doctest, feature = "test-util"))]
+mod guides {
+    #[doc = include_str!("../../../docs/testing.md")]
+    mod testing {}
+}
 
 use std::time::{Duration, Instant};
 
