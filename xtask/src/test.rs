@@ -43,18 +43,6 @@ const STEPS: &[(&str, Step)] = &[
 const CROSS_BUILDS: &str = "cross builds";
 const FIRMWARE: &str = "firmware";
 
-/// The crates whose features are for the host, and come with tests. The rest of the workspace is tested
-/// without them, as it is shipped.
-const WITH_FEATURES: [&str; 7] = [
-    "-p",
-    "moirai-timer-std",
-    "-p",
-    "moirai-timer-ext",
-    "--all-features",
-    "--features",
-    "moirai-timer-std/test-util",
-];
-
 /// A published crate carries no file above this: charts and recordings belong to the repository.
 const LARGEST_PACKAGED_FILE: u64 = 100_000;
 
@@ -110,8 +98,17 @@ fn clippy(sh: &Shell, published: &[Package]) -> Result<()> {
 /// Libraries, programs, tests, examples and doc tests; the benchmarks are `cargo xtask bench`.
 fn test(sh: &Shell, _: &[Package]) -> Result<()> {
     shell::run(cmd!(sh, "cargo test --workspace"))?;
-    shell::run(cmd!(sh, "cargo clippy {WITH_FEATURES...} --all-targets -- -D warnings"))?;
-    shell::run(cmd!(sh, "cargo test {WITH_FEATURES...}"))
+    // The rest with all features; the workspace has been tested without, as it is shipped.
+    let all = ["--all-features", "--features", "moirai-timer-std/test-util"];
+    let crates = ["-p", "moirai-timer-std", "-p", "moirai-timer-ext"];
+    let suite = ["-p", "moirai-timer-tests"];
+    shell::run(cmd!(
+        sh,
+        "cargo clippy {crates...} {suite...} {all...} --all-targets -- -D warnings"
+    ))?;
+    shell::run(cmd!(sh, "cargo test {crates...} {all...}"))?;
+    shell::run(cmd!(sh, "cargo test {suite...} {all...} --test virtual_clock"))?;
+    shell::run(cmd!(sh, "cargo test {suite...} {all...} --doc"))
 }
 
 fn doc(sh: &Shell, published: &[Package]) -> Result<()> {

@@ -44,13 +44,6 @@ mod sys;
 pub mod test;
 mod timer;
 
-/// The guides, whose programs are tests.
-#[cfg(all(doctest, feature = "test-util"))]
-mod guides {
-    #[doc = include_str!("../../../docs/testing.md")]
-    mod testing {}
-}
-
 use std::time::{Duration, Instant};
 
 pub use builder::Builder;

@@ -1,7 +1,6 @@
-//! Virtual time: what the clock waits for, where it stops, and that nothing else moves it.
+//! Virtual time on std: what the clock waits for, where it stops, and that nothing else moves it.
 //!
 //! No test here takes longer than its executors do, and none depends on how long that is.
-#![cfg(feature = "test-util")]
 
 use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
