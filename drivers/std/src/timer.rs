@@ -263,7 +263,7 @@ impl Core {
                     return next;
                 }
                 at_once = false;
-                let (now, news) = (clock::now(), self.parker.is_pended());
+                let (now, news) = (self.clock.now(), self.parker.is_pended());
                 let due = self.shards.iter().filter(|shard| news || shard.alarm() <= now);
                 for shard in due {
                     let _ = turn(shard);
