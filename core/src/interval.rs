@@ -2,6 +2,8 @@
 
 use core::fmt;
 use core::future::poll_fn;
+#[cfg(feature = "stream")]
+use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
 
@@ -119,6 +121,20 @@ impl<H: Handle> Interval<H> {
     /// Sets what happens to ticks that were not taken in time.
     pub fn set_missed_tick_behavior(&mut self, behavior: MissedTickBehavior) {
         self.missed = behavior;
+    }
+}
+
+/// Every tick, without an end.
+#[cfg(feature = "stream")]
+impl<H: Handle> futures_core::Stream for Interval<H> {
+    type Item = H::Instant;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<H::Instant>> {
+        self.get_mut().poll_tick(cx).map(Some)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (usize::MAX, None)
     }
 }
 

@@ -27,6 +27,8 @@ extern crate std;
 pub mod cases;
 #[cfg(feature = "std")]
 mod forever;
+#[cfg(all(doctest, feature = "test-util"))]
+mod guides;
 mod handoff;
 mod manual_rig;
 #[cfg(feature = "std")]

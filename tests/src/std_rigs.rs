@@ -39,7 +39,7 @@ fn core_metrics(timer: &Timer) -> Metrics {
 }
 
 fn wait_for_clock(timer: &Timer, at: Ticks) {
-    until(|| timer.now() >= at);
+    until(|| Handle::now(timer) >= at);
 }
 
 /// A timer with a thread of its own.

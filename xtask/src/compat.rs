@@ -7,11 +7,11 @@ use anyhow::Result;
 use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
-use crate::{cross, debian, shell};
+use crate::{cross, debian, shell, workspace};
 
 const EMBASSY: &str = "compat/embassy-time-queue-utils";
 
-/// Runs embassy's executor and timers on the queue.
+/// Runs embassy's executor and timers on the queue, and the tests of the other stand-ins.
 pub(crate) fn test(sh: &Shell, _: &[Package]) -> Result<()> {
     let _directory = sh.push_dir(EMBASSY);
     shell::run(cmd!(sh, "cargo fmt --all --check"))?;
@@ -20,7 +20,16 @@ pub(crate) fn test(sh: &Shell, _: &[Package]) -> Result<()> {
         shell::run(cmd!(sh, "cargo clippy --all-targets --features {features} -- -D warnings"))?;
     }
     shell::run(cmd!(sh, "cargo test"))?;
-    shell::run(cmd!(sh, "cargo test -p proof-std --features generic"))
+    shell::run(cmd!(sh, "cargo test -p proof-std --features generic"))?;
+    futures_timer(sh)
+}
+
+/// Its own tests; those of crates that use it are [`dependents`](crate::dependents).
+fn futures_timer(sh: &Shell) -> Result<()> {
+    let _directory = sh.push_dir(workspace::root().join("compat/futures-timer"));
+    shell::run(cmd!(sh, "cargo fmt --all --check"))?;
+    shell::run(cmd!(sh, "cargo clippy --all-targets --all-features -- -D warnings"))?;
+    shell::run(cmd!(sh, "cargo test"))
 }
 
 /// The chips whose firmware is built: a Cortex-M0 with the entries in the tasks, and a larger one

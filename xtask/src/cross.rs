@@ -1,5 +1,5 @@
-//! Shows that the core builds where it is meant to run: no `std`, no allocator, 32 bits, and on
-//! ARMv6-M no compare-and-swap.
+//! Shows that the core, and what is built on it alone, builds where it is meant to run: no `std`, 32
+//! bits, and on ARMv6-M no compare-and-swap.
 //!
 //! The targets come from rustup. Where it can fetch nothing, Debian's compiler builds `core` itself.
 
@@ -15,7 +15,15 @@ use crate::shell::{self, Variables};
 pub(crate) const TARGETS: [&str; 3] =
     ["thumbv6m-none-eabi", "thumbv7m-none-eabi", "riscv32imac-unknown-none-elf"];
 
-const CORE: [&str; 2] = ["-p", "moirai-timer-core"];
+const CORE: [&str; 7] = [
+    "-p",
+    "moirai-timer-core",
+    "-p",
+    "moirai-timer-ext",
+    "--no-default-features",
+    "--features",
+    "moirai-timer-ext/alloc",
+];
 
 /// A warning that only such a target can raise is an error as well.
 const STRICT: Variables<'_> = &[("RUSTFLAGS", "-D warnings")];

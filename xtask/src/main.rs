@@ -7,6 +7,7 @@ mod bench_embedded;
 mod compat;
 mod cross;
 mod debian;
+mod dependents;
 mod embedded;
 mod fuzz;
 mod model;
@@ -48,6 +49,8 @@ enum Command {
     Model(model::Arguments),
     /// Do everything to timers at once, for as long as you like.
     Soak(soak::Arguments),
+    /// Run the tests of crates that depend on futures-timer, with ours in its place.
+    Dependents(dependents::Arguments),
     /// Build the firmware, run it in QEMU, and check what it prints.
     Embedded(embedded::Arguments),
 }
@@ -73,6 +76,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Mutants(arguments) => mutants::run(&sh, arguments),
         Command::Model(arguments) => model::run(&sh, arguments),
         Command::Soak(arguments) => soak::run(&sh, arguments),
+        Command::Dependents(arguments) => dependents::run(&sh, arguments),
         Command::Embedded(arguments) => embedded::run(&sh, arguments),
     }
 }

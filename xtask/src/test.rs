@@ -97,7 +97,18 @@ fn clippy(sh: &Shell, published: &[Package]) -> Result<()> {
 
 /// Libraries, programs, tests, examples and doc tests; the benchmarks are `cargo xtask bench`.
 fn test(sh: &Shell, _: &[Package]) -> Result<()> {
-    shell::run(cmd!(sh, "cargo test --workspace"))
+    shell::run(cmd!(sh, "cargo test --workspace"))?;
+    // The rest with all features; the workspace has been tested without, as it is shipped.
+    let all = ["--all-features", "--features", "moirai-timer-std/test-util"];
+    let crates = ["-p", "moirai-timer-std", "-p", "moirai-timer-ext"];
+    let suite = ["-p", "moirai-timer-tests"];
+    shell::run(cmd!(
+        sh,
+        "cargo clippy {crates...} {suite...} {all...} --all-targets -- -D warnings"
+    ))?;
+    shell::run(cmd!(sh, "cargo test {crates...} {all...}"))?;
+    shell::run(cmd!(sh, "cargo test {suite...} {all...} --test virtual_clock"))?;
+    shell::run(cmd!(sh, "cargo test {suite...} {all...} --doc"))
 }
 
 fn doc(sh: &Shell, published: &[Package]) -> Result<()> {

@@ -1,4 +1,4 @@
-//! The engine's clock here: nanoseconds of the system's monotonic clock.
+//! The engine's clock here: nanoseconds of the system's monotonic clock; or, in tests, of a virtual one.
 
 use std::hash::{Hash, Hasher};
 use std::sync::LazyLock;
@@ -7,8 +7,68 @@ use std::time::{Duration, Instant};
 use moirai_timer_core::Ticks;
 
 use crate::sys;
+#[cfg(feature = "test-util")]
+use crate::sys::sync::Arc;
+use crate::sys::sync::MutexGuard;
+#[cfg(feature = "test-util")]
+use crate::test::VirtualTime;
 
 pub(crate) const NANOS: u64 = 1_000_000_000;
+
+/// The clock that a timer goes by. Without the feature `test-util` there is one, and this takes no
+/// room and no instruction.
+#[derive(Clone, Debug)]
+pub(crate) enum Clock {
+    System,
+    #[cfg(feature = "test-util")]
+    Virtual(Arc<VirtualTime>),
+}
+
+impl Clock {
+    /// The present.
+    #[inline]
+    pub(crate) fn now(&self) -> Ticks {
+        match self {
+            Clock::System => now(),
+            #[cfg(feature = "test-util")]
+            Clock::Virtual(time) => time.now(),
+        }
+    }
+
+    /// Whether `at` is reached.
+    #[inline]
+    pub(crate) fn is_due(&self, at: Ticks) -> bool {
+        match self {
+            Clock::System => is_due(at),
+            #[cfg(feature = "test-util")]
+            Clock::Virtual(time) => at <= time.now(),
+        }
+    }
+
+    /// Whether it stands until it is moved by hand.
+    pub(crate) fn is_virtual(&self) -> bool {
+        !matches!(self, Clock::System)
+    }
+
+    /// On a virtual clock, keeps others out of the engine's exclusive section.
+    pub(crate) fn alone(&self) -> Option<MutexGuard<'_, ()>> {
+        match self {
+            Clock::System => None,
+            #[cfg(feature = "test-util")]
+            Clock::Virtual(time) => Some(time.alone()),
+        }
+    }
+
+    /// A deadline, as the programs have it, in ticks.
+    #[inline]
+    pub(crate) fn ticks_at(&self, instant: Instant) -> Ticks {
+        match self {
+            Clock::System => ticks_at(instant),
+            #[cfg(feature = "test-util")]
+            Clock::Virtual(time) => time.ticks_at(instant),
+        }
+    }
+}
 
 static ZERO: LazyLock<Zero> = LazyLock::new(Zero::find);
 
@@ -86,7 +146,7 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(NANOS).saturating_add(duration.subsec_nanos() as u64)
 }
 
-/// The present.
+/// The present, by the system's clock.
 #[inline]
 pub(crate) fn now() -> Ticks {
     Ticks::new(sys::now_nanos())
@@ -107,9 +167,9 @@ pub(crate) fn instant_at(ticks: Ticks) -> Instant {
     ZERO.instant + Duration::from_nanos(ticks.get())
 }
 
-/// Whether `at` is reached. What is far away is seen from a clock that is cheap and lags a little.
+/// Whether `at` is reached by the system's clock. What is far away is seen from a clock that is cheap and lags a little.
 #[inline]
-pub(crate) fn is_due(at: Ticks) -> bool {
+fn is_due(at: Ticks) -> bool {
     at.get() <= sys::coarse_nanos() + sys::COARSE_LAG && at <= now()
 }
 

@@ -24,6 +24,8 @@
 //!
 //! The functions of this crate use one timer for the whole process, [`Timer::global`]. Its thread
 //! starts with the first sleep that has to wait, and causes no wake-up while nothing is due.
+//!
+//! With the feature `test-util` there are timers on a virtual clock, for tests: the module `test`.
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
 mod block_on;
@@ -38,6 +40,8 @@ mod precision;
 #[cfg(all(test, shuttle))]
 mod schedules;
 mod sys;
+#[cfg(feature = "test-util")]
+pub mod test;
 mod timer;
 
 use std::time::{Duration, Instant};

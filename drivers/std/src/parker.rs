@@ -59,6 +59,12 @@ impl Parker {
         self.driver().register(waker);
     }
 
+    /// Whether a turn was asked for; forgets it.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn take_pended(&self) -> bool {
+        self.pended.swap(false, SeqCst)
+    }
+
     pub(crate) fn is_pended(&self) -> bool {
         self.pended.load(SeqCst)
     }

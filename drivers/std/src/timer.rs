@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use moirai_timer_core::{Armed, Claim, Driver, Engine, Handle, RegisterError, Slots, Ticks};
 
 use crate::builder::{Builder, Drive};
+use crate::clock::{self, Clock};
 use crate::lateness::Recorder;
 use crate::memory::{Growing, Segments, Wheel};
 use crate::parker::{Parker, Sleeper, Unpark};
@@ -15,14 +16,15 @@ use crate::sys::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 use crate::sys::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::sys::thread::{self, Thread};
 use crate::sys::thread_number;
-use crate::{Interval, Metrics, Sleep, Timeout, clock, fork};
+use crate::{Interval, Metrics, Sleep, Timeout, fork};
 
 /// The engine of one shard.
-type Shard = Engine<ShardDriver, Segments, Wheel>;
+pub(crate) type Shard = Engine<ShardDriver, Segments, Wheel>;
 
 /// What a shard knows of the platform. The sleeping is done by whoever turns all shards.
 #[derive(Debug)]
 pub(crate) struct ShardDriver {
+    clock: Clock,
     parker: Arc<Parker>,
     lateness: Recorder,
     panics: AtomicU64,
@@ -33,11 +35,11 @@ impl Driver for ShardDriver {
 
     #[inline]
     fn now(&self) -> Ticks {
-        clock::now()
+        self.clock.now()
     }
 
     fn arm(&self, at: Ticks) -> Armed {
-        if at <= clock::now() { Armed::Elapsed } else { Armed::Pending }
+        if at <= self.now() { Armed::Elapsed } else { Armed::Pending }
     }
 
     fn disarm(&self) {}
@@ -47,10 +49,11 @@ impl Driver for ShardDriver {
     }
 
     fn wake(&self, waker: Waker) {
-        // The panic hook has reported it by the time it is caught.
-        if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
-            self.panics.fetch_add(1, Relaxed);
+        #[cfg(feature = "test-util")]
+        if let Clock::Virtual(time) = &self.clock {
+            return time.defer(waker);
         }
+        self.wake_now(waker);
     }
 
     fn fired(&self, late: u64) {
@@ -58,12 +61,22 @@ impl Driver for ShardDriver {
     }
 }
 
+impl ShardDriver {
+    pub(crate) fn wake_now(&self, waker: Waker) {
+        // The panic hook has reported it by the time it is caught.
+        if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+            self.panics.fetch_add(1, Relaxed);
+        }
+    }
+}
+
 /// Everything of a timer that its handles share.
 #[derive(Debug)]
 pub(crate) struct Core {
+    pub(crate) clock: Clock,
     /// A power of two of them.
-    shards: Box<[Shard]>,
-    parker: Arc<Parker>,
+    pub(crate) shards: Box<[Shard]>,
+    pub(crate) parker: Arc<Parker>,
     config: Builder,
     /// The generation of the process in which the thread was started; see `fork`. 0: never.
     started: AtomicU32,
@@ -114,10 +127,15 @@ fn global() -> &'static Arc<Core> {
 
 impl Core {
     pub(crate) fn new(config: Builder) -> Arc<Core> {
+        Core::with_clock(config, Clock::System)
+    }
+
+    pub(crate) fn with_clock(config: Builder, clock: Clock) -> Arc<Core> {
         let parker = Arc::new(Parker::new());
         let shards = (0..config.shards)
             .map(|_| {
                 let driver = ShardDriver {
+                    clock: clock.clone(),
                     parker: parker.clone(),
                     lateness: Recorder::new(),
                     panics: AtomicU64::new(0),
@@ -130,6 +148,7 @@ impl Core {
             })
             .collect();
         let core = Arc::new(Core {
+            clock,
             shards,
             parker,
             config,
@@ -166,7 +185,9 @@ impl Core {
         for number in (home..shards).chain(0..home) {
             let shard = &self.shards[number];
             loop {
+                let alone = self.clock.alone();
                 let drained = shard.drain();
+                drop(alone);
                 // When most commands are registrations, draining is not what helps.
                 let grown = drained.freed * 4 <= drained.applied && shard.slots().grow();
                 match ask(shard) {
@@ -221,7 +242,7 @@ impl Core {
     }
 
     /// For the one who drives; says when to come back.
-    fn drive(&self) -> Option<Ticks> {
+    pub(crate) fn drive(&self) -> Option<Ticks> {
         self.turn_shards(Engine::drive_batch)
     }
 
@@ -242,7 +263,7 @@ impl Core {
                     return next;
                 }
                 at_once = false;
-                let (now, news) = (clock::now(), self.parker.is_pended());
+                let (now, news) = (self.clock.now(), self.parker.is_pended());
                 let due = self.shards.iter().filter(|shard| news || shard.alarm() <= now);
                 for shard in due {
                     let _ = turn(shard);
@@ -346,6 +367,23 @@ impl Timer {
         Timer { core: Some(Core::new(Builder::default())) }
     }
 
+    /// To be called when the engine may have asked for a turn: a virtual clock has nobody else.
+    #[inline]
+    fn told(&self) {
+        #[cfg(feature = "test-util")]
+        if let Some(core) = &self.core {
+            if let Clock::Virtual(time) = &core.clock {
+                core.serve_and_tell(time);
+            }
+        }
+    }
+
+    /// Without touching the global timer, which is always on the system's clock.
+    #[inline]
+    fn clock(&self) -> &Clock {
+        self.core.as_ref().map_or(&Clock::System, |core| &core.clock)
+    }
+
     pub(crate) fn from_core(core: Arc<Core>) -> Timer {
         Timer { core: Some(core) }
     }
@@ -364,6 +402,28 @@ impl Timer {
     #[inline]
     fn core(&self) -> &Arc<Core> {
         self.core.as_ref().unwrap_or_else(|| global())
+    }
+
+    /// The present, by the timer's clock: what [`Instant::now`] says, unless it is the timer of a
+    /// virtual clock, in a test (feature `test-util`).
+    ///
+    /// Programs that compute deadlines ask here, so that they can be tested in virtual time.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::time::Duration;
+    /// let timer = Timer::global();
+    /// let deadline = timer.now() + Duration::from_millis(1);
+    /// block_on(timer.sleep_until(deadline));
+    /// assert!(timer.now() >= deadline);
+    /// ```
+    #[inline]
+    pub fn now(&self) -> Instant {
+        match self.clock() {
+            Clock::System => Instant::now(),
+            #[cfg(feature = "test-util")]
+            Clock::Virtual(time) => clock::instant_at(time.now()),
+        }
     }
 
     /// See [`sleep`](crate::sleep).
@@ -421,7 +481,7 @@ impl Timer {
     /// If `period` is zero.
     #[track_caller]
     pub fn interval(&self, period: Duration) -> Interval {
-        self.interval_at(Instant::now(), period)
+        self.interval_at(self.now(), period)
     }
 
     /// See [`interval_at`](crate::interval_at).
@@ -444,7 +504,7 @@ impl Timer {
     /// Sleeps until `woken`, driving the timer if nobody does.
     fn wait(&self, woken: &dyn Fn() -> bool, waker: &Waker, sleeper: &mut Option<Sleeper>) {
         let core = self.core();
-        if matches!(core.config.drive, Drive::Thread(_)) {
+        if matches!(core.config.drive, Drive::Thread(_)) || core.clock.is_virtual() {
             // A fork may have left a sleep behind that nobody drives.
             let _ = core.start();
             while !woken() {
@@ -475,6 +535,10 @@ impl Timer {
     /// the timer's thread, or a [`block_on`](Self::block_on) that drives it, it does no harm.
     pub fn turn(&self) -> Option<Instant> {
         let core = self.core();
+        #[cfg(feature = "test-util")]
+        if let Clock::Virtual(time) = &core.clock {
+            return core.next(time).map(clock::instant_at);
+        }
         if let Drive::Caller(Some(waker)) = &core.config.drive {
             core.parker.attend(waker);
             return core.drive().map(clock::instant_at);
@@ -486,6 +550,7 @@ impl Timer {
     /// by a fraction of the time that is left, if many are due at about that time: far deadlines
     /// are not sorted.
     pub fn next_deadline(&self) -> Option<Instant> {
+        let _alone = self.core().clock.alone();
         let shards = self.core().shards.iter();
         let earliest = shards.filter_map(|shard| {
             shard.drain();
@@ -496,6 +561,7 @@ impl Timer {
 
     /// What has happened so far, over all shards. Waits for turns that are under way.
     pub fn metrics(&self) -> Metrics {
+        let _alone = self.core().clock.alone();
         let mut sum = Metrics::default();
         for shard in &self.core().shards {
             let part = loop {
@@ -547,12 +613,12 @@ unsafe impl Handle for Timer {
 
     #[inline]
     fn now(&self) -> Ticks {
-        clock::now()
+        self.clock().now()
     }
 
     #[inline]
     fn is_due(&self, at: Ticks) -> bool {
-        clock::is_due(at)
+        self.clock().is_due(at)
     }
 
     #[inline]
@@ -566,7 +632,7 @@ unsafe impl Handle for Timer {
 
     #[inline]
     fn ticks_at(&self, at: Instant) -> Ticks {
-        clock::ticks_at(at)
+        self.clock().ticks_at(at)
     }
 
     fn instant_at(&self, at: Ticks) -> Instant {
@@ -585,7 +651,9 @@ unsafe impl Handle for Timer {
 
     #[inline]
     fn arm(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
-        self.core().claim_with(|shard| shard.arm_at_hand(at, waker))
+        let claim = self.core().claim_with(|shard| shard.arm_at_hand(at, waker));
+        self.told();
+        claim
     }
 
     #[inline]
@@ -595,13 +663,16 @@ unsafe impl Handle for Timer {
         // next poll tries again.
         let _ = core.start();
         // SAFETY: the caller vouches for the claim, and it names its shard.
-        unsafe { core.shard(claim).attend(claim, at, waker) }
+        let attended = unsafe { core.shard(claim).attend(claim, at, waker) };
+        self.told();
+        attended
     }
 
     #[inline]
     unsafe fn move_to(&self, claim: &mut Claim, at: Ticks) {
         // SAFETY: as above.
-        unsafe { self.core().shard(claim).move_to(claim, at) }
+        unsafe { self.core().shard(claim).move_to(claim, at) };
+        self.told();
     }
 
     #[inline]

@@ -1,0 +1,128 @@
+//! A budget of time that is passed down through calls.
+
+use core::fmt;
+use core::time::Duration;
+
+use moirai_timer_core::{Elapsed, Handle, Sleep, Ticks, Timeout};
+
+/// A point in time by which something has to be done, all its parts included.
+///
+/// A timeout for each part of a work adds up to more than anybody asked for. A deadline is made
+/// once, where the work comes in, and handed to everything that is called; each derives its timeouts
+/// from what is left, and may be given less, never more.
+///
+/// Copying it costs a handle of the timer. It takes no slot; what is run under it does.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use moirai_timer_ext::{Deadline, Elapsed};
+/// use moirai_timer_std::{Timer, block_on};
+/// use std::time::Duration;
+///
+/// async fn look_up(name: &str, deadline: Deadline<Timer>) -> Result<u32, Elapsed> {
+///     // Half a second at most, and less if there is less.
+///     deadline.within(Duration::from_millis(500)).run(async { name.len() as u32 }).await
+/// }
+///
+/// async fn answer(deadline: Deadline<Timer>) -> Result<u32, Elapsed> {
+///     let number = look_up("name", deadline.clone()).await?;
+///     deadline.check()?;
+///     Ok(number + 1)
+/// }
+///
+/// let deadline = Deadline::after(Timer::global().clone(), Duration::from_secs(5));
+/// assert_eq!(block_on(answer(deadline)), Ok(5));
+/// # }
+/// ```
+#[derive(Clone, Copy)]
+pub struct Deadline<H> {
+    timer: H,
+    at: Ticks,
+}
+
+impl<H: Handle> Deadline<H> {
+    /// `duration` from now; never, if that is beyond the clock.
+    pub fn after(timer: H, duration: Duration) -> Self {
+        let at = timer.now().after(timer.ticks_in(duration));
+        Deadline { timer, at }
+    }
+
+    /// At `instant` of the timer's clock.
+    pub fn at(timer: H, instant: H::Instant) -> Self {
+        let at = timer.ticks_at(instant);
+        Deadline { timer, at }
+    }
+
+    /// No limit: what is run under it may take for ever.
+    pub fn never(timer: H) -> Self {
+        Deadline { timer, at: Ticks::NEVER }
+    }
+
+    /// The point in time; `None` if there is no limit.
+    pub fn instant(&self) -> Option<H::Instant> {
+        (!self.at.is_never()).then(|| self.timer.instant_at(self.at))
+    }
+
+    /// How much is left, rounded down: zero when it has passed, `None` if there is no limit.
+    ///
+    /// For what takes a timeout of its own, such as a call of the system.
+    pub fn remaining(&self) -> Option<Duration> {
+        let left = || self.timer.duration_of(self.at.since(self.timer.now()));
+        (!self.at.is_never()).then(left)
+    }
+
+    /// Whether it is reached.
+    pub fn is_elapsed(&self) -> bool {
+        self.timer.is_due(self.at)
+    }
+
+    /// An error if it is reached: for work that never waits, to be called now and then.
+    ///
+    /// # Errors
+    /// [`Elapsed`].
+    pub fn check(&self) -> Result<(), Elapsed> {
+        if self.is_elapsed() { Err(Elapsed::new()) } else { Ok(()) }
+    }
+}
+
+impl<H: Handle + Clone> Deadline<H> {
+    /// `duration` from now, or this deadline, if that is earlier: for a part that may have so much
+    /// of what is left.
+    #[must_use]
+    pub fn within(&self, duration: Duration) -> Self {
+        self.no_later(Self::after(self.timer.clone(), duration).at)
+    }
+
+    /// `instant`, or this deadline, if that is earlier.
+    #[must_use]
+    pub fn within_at(&self, instant: H::Instant) -> Self {
+        self.no_later(self.timer.ticks_at(instant))
+    }
+
+    fn no_later(&self, at: Ticks) -> Self {
+        Deadline { timer: self.timer.clone(), at: self.at.min(at) }
+    }
+
+    /// Runs `future` until the deadline at most. The future is polled first, also when the deadline
+    /// has passed: a value that is there is not lost.
+    pub fn run<F: IntoFuture>(&self, future: F) -> Timeout<F::IntoFuture, H> {
+        Timeout::new(future.into_future(), self.sleep())
+    }
+
+    /// Waits until the deadline.
+    pub fn sleep(&self) -> Sleep<H> {
+        match self.instant() {
+            Some(instant) => Sleep::at(self.timer.clone(), instant),
+            None => Sleep::never(self.timer.clone()),
+        }
+    }
+}
+
+impl<H: Handle> fmt::Debug for Deadline<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.remaining() {
+            Some(left) => f.debug_struct("Deadline").field("remaining", &left).finish(),
+            None => f.write_str("Deadline(never)"),
+        }
+    }
+}

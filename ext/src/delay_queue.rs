@@ -1,0 +1,318 @@
+//! Many deadlines, each with a value, behind one sleep.
+
+use alloc::collections::BTreeSet;
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use core::time::Duration;
+
+use futures_core::Stream;
+use moirai_timer_core::{Handle, Sleep, Ticks};
+use portable_atomic::{AtomicUsize, Ordering::Relaxed};
+use slab::Slab;
+
+/// Values, each of which comes out when its time has come, in the order of their deadlines.
+///
+/// For a cache whose entries expire, requests that are given up, sessions that end: where each
+/// deadline belongs to a value that is held here, and one task takes care of all. As a [`Stream`]
+/// it gives the values; it ends when it is empty, and goes on when it is polled after an insertion.
+///
+/// # Cost
+///
+/// One slot of the timer, however many values there are. To insert, remove, reset and expire is
+/// O(log n), and allocates now and then.
+///
+/// # Cancellation
+///
+/// Dropping it drops the values. Waiting for the next one is cancellation safe: nothing is taken out
+/// until it is given.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use futures_util::StreamExt;
+/// use moirai_timer_ext::DelayQueue;
+/// use moirai_timer_std::{Timer, block_on};
+/// use std::time::Duration;
+///
+/// let mut queue = DelayQueue::new(Timer::global().clone());
+/// let slow = queue.insert("slow", Duration::from_millis(2));
+/// queue.insert("quick", Duration::from_millis(1));
+/// let gone = queue.insert("gone", Duration::from_millis(1));
+/// assert_eq!(queue.remove(gone), Ok("gone"));
+/// block_on(async {
+///     assert_eq!(queue.next().await.unwrap().into_value(), "quick");
+///     assert_eq!(queue.next().await.unwrap().key(), slow);
+///     assert!(queue.next().await.is_none());
+/// });
+/// # }
+/// ```
+pub struct DelayQueue<T, H: Handle> {
+    /// Distinguishes its keys from those of others.
+    number: usize,
+    timer: H,
+    sleep: Sleep<H>,
+    /// What the sleep waits for: the first of `order`.
+    until: Ticks,
+    entries: Slab<Entry<T>>,
+    /// By deadline, and of those that are the same, by serial number: first in, first out.
+    order: BTreeSet<(Ticks, u64, usize)>,
+    next_serial: u64,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    value: T,
+    deadline: Ticks,
+    /// Never used twice, so that a key of a value that is gone finds nothing.
+    serial: u64,
+    /// The serial number when it was filed last.
+    filed: u64,
+}
+
+/// Which value of which [`DelayQueue`].
+///
+/// Never given out again, so one that is kept too long, or is brought to another queue, is
+/// an error and not somebody else's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    queue: usize,
+    serial: u64,
+    index: usize,
+}
+
+/// Why a key does not lead to a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The value has expired, or was removed.
+    Gone,
+    /// The key was given out by another queue.
+    OfAnotherQueue,
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            KeyError::Gone => "the value of this key has expired or was removed",
+            KeyError::OfAnotherQueue => "this key is of another delay queue",
+        })
+    }
+}
+
+impl core::error::Error for KeyError {}
+
+/// A value whose time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expired<T, I> {
+    value: T,
+    key: Key,
+    deadline: I,
+}
+
+impl<T, I: Copy> Expired<T, I> {
+    /// The value.
+    pub fn get_ref(&self) -> &T {
+        &self.value
+    }
+
+    /// The value.
+    pub fn into_value(self) -> T {
+        self.value
+    }
+
+    /// The key that it had.
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
+    /// When it was due.
+    pub fn deadline(&self) -> I {
+        self.deadline
+    }
+}
+
+impl<T, H: Handle + Clone> DelayQueue<T, H> {
+    /// An empty queue on `timer`. Allocates nothing yet.
+    pub fn new(timer: H) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        DelayQueue {
+            number: NEXT.fetch_add(1, Relaxed),
+            sleep: Sleep::never(timer.clone()),
+            until: Ticks::NEVER,
+            timer,
+            entries: Slab::new(),
+            order: BTreeSet::new(),
+            next_serial: 0,
+        }
+    }
+}
+
+impl<T, H: Handle> DelayQueue<T, H> {
+    /// Puts a value in that is to come out in `duration`; never, if that is beyond the clock.
+    ///
+    /// If somebody waits for the next value, it is woken in time.
+    pub fn insert(&mut self, value: T, duration: Duration) -> Key {
+        self.insert_ticks(value, self.ticks_after(duration))
+    }
+
+    /// Puts a value in that is to come out at `deadline`.
+    pub fn insert_at(&mut self, value: T, deadline: H::Instant) -> Key {
+        self.insert_ticks(value, self.timer.ticks_at(deadline))
+    }
+
+    fn insert_ticks(&mut self, value: T, deadline: Ticks) -> Key {
+        let serial = self.serial();
+        let index = self.entries.insert(Entry { value, deadline, serial, filed: serial });
+        self.order.insert((deadline, serial, index));
+        self.follow();
+        Key { queue: self.number, serial, index }
+    }
+
+    /// Takes a value out before its time.
+    ///
+    /// # Errors
+    /// If the key leads to none.
+    pub fn remove(&mut self, key: Key) -> Result<T, KeyError> {
+        let entry = self.entry(key)?;
+        let place = (entry.deadline, entry.filed, key.index);
+        self.order.remove(&place);
+        self.follow();
+        Ok(self.entries.remove(key.index).value)
+    }
+
+    /// Has a value come out in `duration`, counted from now.
+    ///
+    /// # Errors
+    /// If the key leads to none.
+    pub fn reset(&mut self, key: Key, duration: Duration) -> Result<(), KeyError> {
+        self.reset_ticks(key, self.ticks_after(duration))
+    }
+
+    /// Has a value come out at `deadline`.
+    ///
+    /// # Errors
+    /// If the key leads to none.
+    pub fn reset_at(&mut self, key: Key, deadline: H::Instant) -> Result<(), KeyError> {
+        self.reset_ticks(key, self.timer.ticks_at(deadline))
+    }
+
+    fn reset_ticks(&mut self, key: Key, deadline: Ticks) -> Result<(), KeyError> {
+        self.entry(key)?;
+        let filed = self.serial();
+        let entry = &mut self.entries[key.index];
+        let old = (entry.deadline, entry.filed, key.index);
+        (entry.deadline, entry.filed) = (deadline, filed);
+        self.order.remove(&old);
+        self.order.insert((deadline, filed, key.index));
+        self.follow();
+        Ok(())
+    }
+
+    /// The value that comes out next.
+    pub fn peek(&self) -> Option<Key> {
+        let &(_, _, index) = self.order.first()?;
+        Some(Key { queue: self.number, serial: self.entries[index].serial, index })
+    }
+
+    /// A value.
+    ///
+    /// # Errors
+    /// If the key leads to none.
+    pub fn get(&self, key: Key) -> Result<&T, KeyError> {
+        self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// A value, to be changed.
+    ///
+    /// # Errors
+    /// If the key leads to none.
+    pub fn get_mut(&mut self, key: Key) -> Result<&mut T, KeyError> {
+        self.entry(key)?;
+        Ok(&mut self.entries[key.index].value)
+    }
+
+    /// When a value comes out; some point far in the future, if never.
+    ///
+    /// # Errors
+    /// If the key leads to none.
+    pub fn deadline(&self, key: Key) -> Result<H::Instant, KeyError> {
+        self.entry(key).map(|entry| self.timer.instant_at(entry.deadline))
+    }
+
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Drops all values, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.order.clear();
+        self.entries.clear();
+        self.follow();
+    }
+
+    /// The next value whose time has come; `None` if there are no values at all.
+    pub fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Option<Expired<T, H::Instant>>> {
+        let Some(&(deadline, filed, index)) = self.order.first() else {
+            return Poll::Ready(None);
+        };
+        ready!(Pin::new(&mut self.sleep).poll(cx));
+        self.order.remove(&(deadline, filed, index));
+        let Entry { value, serial, .. } = self.entries.remove(index);
+        self.follow();
+        let key = Key { queue: self.number, serial, index };
+        Poll::Ready(Some(Expired { value, key, deadline: self.timer.instant_at(deadline) }))
+    }
+
+    fn entry(&self, key: Key) -> Result<&Entry<T>, KeyError> {
+        if key.queue != self.number {
+            return Err(KeyError::OfAnotherQueue);
+        }
+        let entry = self.entries.get(key.index).ok_or(KeyError::Gone)?;
+        if entry.serial == key.serial { Ok(entry) } else { Err(KeyError::Gone) }
+    }
+
+    fn serial(&mut self) -> u64 {
+        self.next_serial += 1;
+        self.next_serial
+    }
+
+    fn ticks_after(&self, duration: Duration) -> Ticks {
+        self.timer.now().after(self.timer.ticks_in(duration))
+    }
+
+    /// Moves the sleep to the first deadline.
+    fn follow(&mut self) {
+        let first = self.order.first().map_or(Ticks::NEVER, |&(at, _, _)| at);
+        if self.until != first {
+            self.until = first;
+            self.sleep.reset(self.timer.instant_at(first));
+        }
+    }
+}
+
+impl<T, H: Handle> Unpin for DelayQueue<T, H> {}
+
+impl<T, H: Handle> Stream for DelayQueue<T, H> {
+    type Item = Expired<T, H::Instant>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_expired(cx)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, None)
+    }
+}
+
+impl<T, H: Handle> fmt::Debug for DelayQueue<T, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DelayQueue").field("len", &self.len()).field("next", &self.sleep).finish()
+    }
+}

@@ -1,0 +1,49 @@
+//! Time around futures and streams: what is built from sleeps.
+//!
+//! ```
+//! # #[cfg(feature = "std")] {
+//! use moirai_timer_ext::FutureExt;
+//! use moirai_timer_std::block_on;
+//! use std::time::Duration;
+//!
+//! let answer = block_on(async { 42 }.timeout(Duration::from_secs(5)));
+//! assert_eq!(answer, Ok(42));
+//! # }
+//! ```
+//!
+//! | | without memory | with `alloc` | with `std` |
+//! |---|---|---|---|
+//! | [`FutureExt`]: `timeout`, `timeout_at`, `delay` | on a timer that is given: `.._on` | | on the global timer |
+//! | [`StreamExt`]: `timeout`, `throttle`, `debounce` | on a timer that is given: `.._on` | `chunks_timeout` | on the global timer |
+//! | [`Deadline`] | yes | | |
+//! | `DelayQueue` | | yes | |
+//! | `CallbackTimer`, `spawn_after` | | | yes |
+//!
+//! A timer that is given is anything that implements [`Handle`](moirai_timer_core::Handle): a
+//! `moirai_timer_std::Timer`, or a reference to a timer on firmware.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+#[cfg(feature = "std")]
+mod callback;
+mod deadline;
+#[cfg(feature = "alloc")]
+mod delay_queue;
+mod future;
+mod stream;
+
+#[cfg(feature = "std")]
+pub use callback::{CallbackHandle, CallbackTimer, spawn_after};
+pub use deadline::Deadline;
+#[cfg(feature = "alloc")]
+pub use delay_queue::{DelayQueue, Expired, Key, KeyError};
+pub use future::{Delay, FutureExt};
+pub use moirai_timer_core::{Elapsed, Timeout};
+#[cfg(feature = "alloc")]
+pub use stream::ChunksTimeout;
+pub use stream::{Debounce, StreamExt, StreamTimeout, Throttle};

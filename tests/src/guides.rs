@@ -1,0 +1,4 @@
+//! The guides, whose programs are run as tests.
+
+#[doc = include_str!("../../docs/testing.md")]
+mod testing {}
