@@ -146,7 +146,17 @@ pub struct Drained {
 impl<D: Driver, const N: usize> Timer<D, N> {
     /// A timer with nothing armed.
     ///
-    /// Fails to compile if `N` is 0 or more than 2^24, or the driver's clock has 0 ticks a second.
+    /// Fails to compile if `N` is 0 or more than 2^24, or the driver's clock has 0 ticks a second:
+    ///
+    /// ```compile_fail,E0080
+    /// # use moirai_timer_core::{ManualDriver, Timer};
+    /// static TIMER: Timer<ManualDriver<1_000>, 0> = Timer::new(ManualDriver::new());
+    /// ```
+    ///
+    /// ```compile_fail,E0080
+    /// # use moirai_timer_core::{ManualDriver, Timer};
+    /// static TIMER: Timer<ManualDriver<0>, 8> = Timer::new(ManualDriver::new());
+    /// ```
     pub const fn new(driver: D) -> Self {
         const { assert!(N > 0 && N <= 1 << 24, "a timer has 1 to 2^24 slots") };
         Engine::with_parts(driver, [const { Slot::new() }; N], HeapStore::new())

@@ -47,7 +47,12 @@ pub struct WakerQueue<const N: usize> {
 impl<const N: usize> WakerQueue<N> {
     /// Nothing in it.
     ///
-    /// Fails to compile if `N` is 0 or more than 65,535.
+    /// Fails to compile if `N` is 0 or more than 65,535:
+    ///
+    /// ```compile_fail,E0080
+    /// # use moirai_timer_core::WakerQueue;
+    /// static QUEUE: WakerQueue<0> = WakerQueue::new();
+    /// ```
     pub const fn new() -> Self {
         const { assert!(N > 0 && N <= u16::MAX as usize, "a waker queue has 1 to 65535 entries") };
         WakerQueue {

@@ -70,7 +70,7 @@ impl<const HZ: u64> SysTick<HZ> {
     ///
     /// Fails to compile if `HZ` is 0:
     ///
-    /// ```compile_fail
+    /// ```compile_fail,E0080
     /// use moirai_timer_cortex_m::SysTick;
     /// // SAFETY: nobody else uses it.
     /// static DRIVER: SysTick<0> = unsafe { SysTick::take() };

@@ -80,9 +80,9 @@ pub struct CompareDriver<C> {
 impl<C: Counter> CompareDriver<C> {
     /// The driver for a counter that nobody else uses.
     ///
-    /// Fails to compile if the counter has less than 16 bits or more than 64:
+    /// Fails to compile if the counter has less than 16 bits or more than 64, or its rate is 0:
     ///
-    /// ```compile_fail
+    /// ```compile_fail,E0080
     /// # use moirai_timer_hal::{CompareDriver, Counter};
     /// struct Narrow;
     /// impl Counter for Narrow {
@@ -96,6 +96,22 @@ impl<C: Counter> CompareDriver<C> {
     ///     // ..
     /// }
     /// static DRIVER: CompareDriver<Narrow> = CompareDriver::new(Narrow);
+    /// ```
+    ///
+    /// ```compile_fail,E0080
+    /// # use moirai_timer_hal::{CompareDriver, Counter};
+    /// struct Stopped;
+    /// impl Counter for Stopped {
+    ///     const TICK_HZ: u64 = 0;
+    /// #   const BITS: u32 = 32;
+    /// #   fn start(&self) {}
+    /// #   fn count(&self) -> u64 { 0 }
+    /// #   fn set_compare(&self, _at: u64) {}
+    /// #   fn acknowledge(&self) {}
+    /// #   fn pend(&self) {}
+    ///     // ..
+    /// }
+    /// static DRIVER: CompareDriver<Stopped> = CompareDriver::new(Stopped);
     /// ```
     pub const fn new(counter: C) -> Self {
         const { assert!(C::BITS >= 16 && C::BITS <= 64, "a counter has 16 to 64 bits") };

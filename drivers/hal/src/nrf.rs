@@ -64,7 +64,7 @@ impl<const BASE: usize, const IRQ: u16, const PRESCALER: u32, const BITS: u32>
     ///
     /// Fails to compile if the prescaler is above 9, or the width none of 16, 24 and 32 bits:
     ///
-    /// ```compile_fail
+    /// ```compile_fail,E0080
     /// use moirai_timer_hal::nrf::Timer1;
     /// // SAFETY: an nRF has it, and nobody else uses it.
     /// static DRIVER: Timer1<64> = unsafe { Timer1::take() };

@@ -53,6 +53,14 @@ pub struct Clint<const BASE: usize, const HZ: u64, const HART: usize = 0>(());
 impl<const BASE: usize, const HZ: u64, const HART: usize> Clint<BASE, HZ, HART> {
     /// The driver for a CLINT.
     ///
+    /// Fails to compile if `HZ` is 0:
+    ///
+    /// ```compile_fail,E0080
+    /// use moirai_timer_riscv::Clint;
+    /// // SAFETY: the machine has it there, and nobody else uses it.
+    /// static DRIVER: Clint<0x0200_0000, 0> = unsafe { Clint::take() };
+    /// ```
+    ///
     /// # Safety
     /// It is at `BASE`, and nobody else uses the compare register and the software interrupt of
     /// that hart.

@@ -317,3 +317,44 @@ fn before_it_is_started_the_time_is_zero_and_nothing_hangs() {
     assert!(model.pended.get(), "what was armed before gets its turn");
     assert_eq!(driver.now(), Ticks::new(5));
 }
+
+/// As wide as the clock: nothing to extend.
+#[derive(Default)]
+struct Wide {
+    count: Cell<u64>,
+    compare: Cell<u64>,
+}
+
+impl Counter for Wide {
+    const TICK_HZ: u64 = 1_000_000;
+    const BITS: u32 = 64;
+
+    fn start(&self) {}
+
+    fn count(&self) -> u64 {
+        self.count.get()
+    }
+
+    fn set_compare(&self, at: u64) {
+        self.compare.set(at);
+    }
+
+    fn acknowledge(&self) {}
+
+    fn pend(&self) {}
+}
+
+#[test]
+fn a_counter_of_64_bits_rings_at_the_alarm_itself_and_not_on_the_way() {
+    let driver = CompareDriver::new(Wide::default());
+    driver.start();
+    for (now, at) in
+        [(0, 1), (5, 1 << 40), (u64::from(u32::MAX), 1 << 59), ((1 << 59) - 1, 1 << 59)]
+    {
+        driver.counter().count.set(now);
+        assert_eq!(driver.now(), Ticks::new(now));
+        assert_eq!(driver.arm(Ticks::new(at)), Armed::Pending);
+        assert_eq!(driver.counter().compare.get(), at);
+        assert_eq!(driver.arm(Ticks::new(now)), Armed::Elapsed);
+    }
+}
