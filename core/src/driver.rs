@@ -42,7 +42,8 @@ pub trait Driver {
     /// wait: set an interrupt pending, unpark a thread.
     fn pend(&self);
 
-    /// Wakes a task. A driver that lives with unwinding catches panics here.
+    /// Wakes a task. A driver that lives with unwinding catches panics here; from one that gets
+    /// through, the engine recovers by a [`pend`](Self::pend).
     fn wake(&self, waker: Waker) {
         waker.wake();
     }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::task::Context;
 
-use moirai_timer_core::{Sleep, Ticks};
+use moirai_timer_core::{Driver, Sleep, Ticks};
 use moirai_timer_tests::{Handoff, forever};
 
 use super::hooked_driver::{HookedTimer, hooked_timer, serve};
@@ -162,6 +162,29 @@ fn a_waker_that_panics_when_woken_harms_nobody() {
     }
     assert_eq!(panicked, 1);
     assert_eq!((probe.wakes.load(SeqCst), steady.wakes.load(SeqCst)), (1, 99));
+}
+
+/// The same with an alarm that rings once: the panic takes away the turn that would have set the next.
+#[test]
+fn a_waker_that_panics_when_woken_leaves_the_others_their_alarm() {
+    let timer = hooked_timer::<128>();
+    let (probe, steady) = (Probe::new(|| {}), Probe::new(|| {}));
+    probe.panics_when_woken.store(true, SeqCst);
+    let (mut first, mut second) =
+        (timer.sleep_until(Ticks::new(5)), timer.sleep_until(Ticks::new(9)));
+    poll(&mut first, probe);
+    poll(&mut second, steady);
+    serve(timer);
+    let clock = &timer.driver().manual;
+    clock.set(Ticks::new(5));
+    assert!(clock.take_interrupt());
+    clock.disarm();
+    assert!(panics(|| timer.on_alarm()));
+    serve(timer);
+    assert_eq!(clock.alarm(), Some(Ticks::new(9)));
+    clock.set(Ticks::new(9));
+    serve(timer);
+    assert_eq!((probe.wakes.load(SeqCst), steady.wakes.load(SeqCst)), (1, 1));
 }
 
 /// A waker that owns a sleep, which goes when its last copy goes, within the timer's own work.
