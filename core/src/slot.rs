@@ -410,3 +410,50 @@ impl Default for Slot {
         Slot::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    struct Task;
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    fn waker() -> Waker {
+        Waker::from(Arc::new(Task))
+    }
+
+    /// A slot that was armed, cancelled, and is still linked.
+    fn cancelled() -> Slot {
+        let slot = Slot::new();
+        // SAFETY: we hold it, until we release it.
+        unsafe {
+            assert_eq!(slot.arm(Ticks::new(5), waker()).unwrap(), News::Push);
+            assert_eq!(slot.release(Ended::Cancelled).0, Released::Left);
+        }
+        slot
+    }
+
+    #[test]
+    fn revivals_are_counted_before_their_counter_wraps() {
+        let slot = cancelled();
+        slot.revived.store(u16::MAX / 2 + 1, Relaxed);
+        assert!(!slot.revive(), "half the range is left");
+        assert_eq!(slot.count_revived(), u16::MAX / 2 + 1);
+        assert!(slot.revive());
+        assert_eq!((slot.count_revived(), slot.count_revived()), (1, 0));
+    }
+
+    #[test]
+    fn revivals_are_counted_across_the_wrap_of_their_counter() {
+        let slot = cancelled();
+        slot.revived.store(u16::MAX, Relaxed);
+        slot.counted.store(u16::MAX - 1, Relaxed);
+        assert!(slot.revive());
+        assert_eq!(slot.count_revived(), 2);
+    }
+}

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Waker};
 
-use moirai_timer_core::Ticks;
+use moirai_timer_core::{Drained, ManualDriver, Ticks, Timer};
 use moirai_timer_tests::Task;
 
 use super::hooked_driver::{HookedTimer, hooked_timer, serve};
@@ -33,6 +33,34 @@ fn produce(timer: &'static HookedTimer<16>) {
         let _ = timer.try_sleep_until(Ticks::new(2_000));
         let _ = (timer.next_deadline(), timer.metrics(), timer.turn(), timer.drain());
     }
+}
+
+/// A producer that finds the pool empty applies what others left, but not all of it: 256 commands,
+/// first those of a batch that was taken before.
+#[test]
+fn a_producer_that_drains_does_a_bounded_part() {
+    let timer = Timer::<ManualDriver, 1_024>::new(ManualDriver::new());
+    let arm = |many| {
+        let mut sleeps: Vec<_> = (0..many).map(|_| timer.sleep_until(Ticks::new(1_000))).collect();
+        for sleep in &mut sleeps {
+            assert!(Pin::new(sleep).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        sleeps
+    };
+    let drain = || {
+        let Drained { applied, freed } = timer.drain();
+        (applied, freed)
+    };
+    let mut sleeps = arm(300);
+    assert_eq!(drain(), (256, 0));
+    sleeps.extend(arm(300));
+    assert_eq!([drain(), drain(), drain()], [(256, 0), (88, 0), (0, 0)]);
+
+    sleeps.drain(..300);
+    assert_eq!(drain(), (256, 256));
+    sleeps.clear();
+    assert_eq!([drain(), drain(), drain()], [(256, 256), (88, 88), (0, 0)]);
+    assert_eq!(timer.metrics().unwrap().cancelled, 600);
 }
 
 /// The turner stands still, with the store in its hands, until the producers are done.

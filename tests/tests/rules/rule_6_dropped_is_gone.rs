@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 
-use moirai_timer_core::{ManualDriver, Ticks, Timer};
+use moirai_timer_core::{Drained, ManualDriver, Ticks, Timer};
 use moirai_timer_tests::Task;
 
 /// One slot is enough for any number of sleeps, one after the other.
@@ -34,6 +34,20 @@ fn one_slot_serves_a_thousand_sleeps() {
     assert_eq!((task.wakes(), task.wakers()), (0, 0));
     let metrics = timer.metrics().unwrap();
     assert_eq!((metrics.registered, metrics.cancelled, metrics.armed), (1_000, 1_000, 0));
+}
+
+/// A sleep that was dropped before anybody turned leaves its slot, and its place in the queue, to the
+/// next one. So a stream of timeouts that are not needed is one command.
+#[test]
+fn dropped_sleeps_pass_one_slot_on() {
+    let timer = Timer::<ManualDriver, 8>::new(ManualDriver::new());
+    let task = Task::new();
+    for round in 0..1_000 {
+        let mut sleep = timer.sleep_until(Ticks::new(10_000 + round));
+        assert!(task.polls(|cx| Pin::new(&mut sleep).poll(cx)).is_pending());
+    }
+    assert_eq!(timer.drain(), Drained { applied: 1, freed: 1 });
+    assert_eq!(timer.metrics().unwrap().cancelled, 1_000);
 }
 
 /// Threads that pass a handful of slots among each other, while others turn: no slot is ever lost,
