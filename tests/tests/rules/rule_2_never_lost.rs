@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use moirai_timer_core::{Sleep, Ticks};
+use moirai_timer_core::{Driver, Sleep, Ticks};
 use moirai_timer_std::{Timer, block_on};
 use moirai_timer_tests::{Handoff, Task, forever, until};
 
@@ -20,6 +20,32 @@ fn armed(timer: &'static HookedTimer<8>, at: u64, task: &Task) -> Sleeping {
     let mut sleep = timer.sleep_until(Ticks::new(at));
     assert!(task.polls(|cx| Pin::new(&mut sleep).poll(cx)).is_pending());
     sleep
+}
+
+/// A turn beside the driver may take a sleep out of the queue before the driver comes for it. Then it
+/// has to see to it that the driver comes; and only then.
+#[test]
+fn a_guest_tells_the_driver_of_an_earlier_deadline() {
+    let timer = hooked_timer::<8>();
+    let (clock, task) = (&timer.driver().manual, Task::new());
+    let _early = armed(timer, 10, &task);
+    assert!(clock.take_interrupt(), "the driver is on its way");
+    assert_eq!(timer.turn(), Some(Ticks::new(10)));
+    assert!(clock.take_interrupt(), "and still has to come");
+    timer.on_alarm();
+
+    let _late = armed(timer, 20, &task);
+    for turns in 1..=3 {
+        let before = timer.metrics().unwrap().turns;
+        assert_eq!(timer.turn(), Some(Ticks::new(10)));
+        assert_eq!(timer.metrics().unwrap().turns, before + 1);
+        assert!(!clock.take_interrupt(), "its alarm suits, in turn {turns}");
+    }
+    clock.set(Ticks::new(10));
+    assert_eq!(timer.turn(), Some(Ticks::new(20)));
+    let _ = clock.arm(Ticks::new(20));
+    assert!(!clock.take_interrupt(), "its alarm is earlier than it has to be");
+    assert_eq!(task.wakes(), 1);
 }
 
 /// A producer comes in at every call that the engine makes to its driver: while it reads the clock
@@ -78,6 +104,27 @@ fn a_visitor_in_the_middle_of_a_turn_takes_nothing_with_him() {
         timer.next_deadline();
         sleep
     });
+}
+
+/// A sleep arrives when a turn has already looked at the queue, and is due when the turn looks again:
+/// the same turn fires it.
+#[test]
+fn what_comes_due_during_a_turn_is_fired_by_it() {
+    for now in [7, 8] {
+        let timer = hooked_timer::<8>();
+        let (task, others) = (forever(Task::new()), Task::new());
+        let _due = armed(timer, 5, &others);
+        let place: &'static Handoff<Sleeping> = forever(Handoff::new());
+        timer.driver().manual.set(Ticks::new(5));
+        // The first call is that for the time: for what is due.
+        timer.driver().hook(0, move || {
+            place.replace(Some(armed(timer, 7, task)));
+            timer.driver().manual.set(Ticks::new(now));
+        });
+        assert_eq!(timer.turn(), None);
+        assert!(timer.driver().unhook());
+        assert_eq!((others.wakes(), task.wakes()), (1, 1), "at {now}");
+    }
 }
 
 /// The interrupt handler finds the section taken, leaves its mark, and is called again.

@@ -5,10 +5,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Waker};
 
-use moirai_timer_core::{Drained, ManualDriver, Ticks, Timer};
+use moirai_timer_core::{
+    Drained, Engine, HeapStore, Inline, ManualDriver, Slot, Store, Ticks, Timer,
+};
 use moirai_timer_tests::Task;
 
 use super::hooked_driver::{HookedTimer, hooked_timer, serve};
@@ -61,6 +63,52 @@ fn a_producer_that_drains_does_a_bounded_part() {
     sleeps.clear();
     assert_eq!([drain(), drain(), drain()], [(256, 256), (88, 88), (0, 0)]);
     assert_eq!(timer.metrics().unwrap().cancelled, 600);
+}
+
+/// A store that counts by how many steps it is tidied.
+struct Tidied<'a> {
+    heap: HeapStore<Inline<64>>,
+    steps: &'a AtomicUsize,
+}
+
+impl Store for Tidied<'_> {
+    fn set(&mut self, index: u32, at: Ticks) {
+        self.heap.set(index, at);
+    }
+    fn remove(&mut self, index: u32) -> bool {
+        self.heap.remove(index)
+    }
+    fn pop_due(&mut self, now: Ticks) -> Option<u32> {
+        self.heap.pop_due(now)
+    }
+    fn next(&self) -> Option<Ticks> {
+        self.heap.next()
+    }
+    fn tidy(&mut self, steps: usize) {
+        self.steps.fetch_add(steps, SeqCst);
+    }
+    fn len(&self) -> u32 {
+        self.heap.len()
+    }
+}
+
+/// A turn leaves the section after a bounded time: it does a little of what comes up later, and more
+/// when more has fired.
+#[test]
+fn a_turn_tidies_in_proportion_to_what_it_fires() {
+    let steps = AtomicUsize::new(0);
+    let store = Tidied { heap: HeapStore::new(), steps: &steps };
+    let slots = [const { Slot::new() }; 64];
+    let timer = Engine::with_parts(ManualDriver::<1_000>::new(), slots, store);
+    let mut sleeps: Vec<_> = (0..20).map(|_| timer.sleep_until(Ticks::new(5))).collect();
+    for sleep in &mut sleeps {
+        assert!(Pin::new(sleep).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    timer.turn();
+    assert_eq!(steps.swap(0, SeqCst), 64);
+    timer.driver().set(Ticks::new(5));
+    timer.turn();
+    assert_eq!(steps.swap(0, SeqCst), 64 + 4 * 20);
 }
 
 /// The turner stands still, with the store in its hands, until the producers are done.

@@ -1,6 +1,6 @@
 //! Idle is silent: no armed timer, no wake-up; one far timer, one wake-up.
 //!
-//! What the std timer's thread does about that is in `quiet`.
+//! What the std timer's thread does about that is in `threads`.
 
 use std::future::Future;
 use std::pin::Pin;
