@@ -15,9 +15,13 @@ fn read(path: &str) -> String {
 }
 
 /// Where the page's names for files lead.
-const LEGEND: [(&str, &str); 4] = [
+const LEGEND: [(&str, &str); 8] = [
     ("cases/", "tests/src/cases/"),
     ("core/", "core/src/"),
+    ("cortex_m/", "drivers/cortex-m/src/"),
+    ("hal/", "drivers/hal/src/"),
+    ("models/", "core/tests/models/"),
+    ("schedules/", "drivers/std/src/schedules/"),
     ("std/", "drivers/std/src/"),
     ("", "tests/tests/"),
 ];
@@ -41,9 +45,15 @@ fn has_word(text: &str, word: &str) -> bool {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|it| it == word)
 }
 
-/// Whether a file has a test of this name, as a function after `#[test]` or in a list of a macro's.
+/// Whether a file has a test of this name, as a function after `#[test]` or in a list of a macro's:
+/// with a colon, or as a function that is on a line of its own there, or alone in brackets.
 fn has_test(source: &str, name: &str) -> bool {
     let function = format!("fn {name}(");
+    let is_listed = |line: &str| line.trim() == name || line.ends_with(&format!("[{name}]"));
+    let has_body = [&*function, &format!("fn {name}<")].iter().any(|start| source.contains(*start));
+    if has_body && source.lines().any(is_listed) {
+        return true;
+    }
     source.match_indices(&function).any(|(place, _)| {
         let before = source[..place].trim_end();
         let attributes = &before[before.rfind(['}', ';']).unwrap_or(0)..];
@@ -91,4 +101,9 @@ fn a_test_that_is_not_there_is_noticed() {
     let source = "#[test]\nfn one() {}\n\nfn two() {}\n\n#[test]\n#[cfg(unix)]\nfn three() {}\n";
     assert!(has_test(source, "one") && has_test(source, "three"));
     assert!(!has_test(source, "two") && !has_test(source, "four") && !has_test(source, "on"));
+
+    let source =
+        "tests! {\n    one\n    two\n    : [three]\n}\nfn one() {}\nfn three<T>() {}\nfn four() {}";
+    assert!(has_test(source, "one") && has_test(source, "three"));
+    assert!(!has_test(source, "two") && !has_test(source, "four"));
 }
