@@ -378,7 +378,6 @@ impl<'a, S: Store, const N: usize> Machine<'a, S, N> {
             Action::Look => self.look(),
             Action::ShutDown => {
                 self.call(Oracle::shut_down, || self.timer.shutdown());
-                assert!(self.timer.is_shut_down());
             }
         }
     }
@@ -465,6 +464,7 @@ impl<'a, S: Store, const N: usize> Machine<'a, S, N> {
         let served = self.pending.get() || alarm.unwrap_or(Ticks::NEVER) <= earliest;
         assert!(served, "{earliest:?} is lost: the alarm is at {alarm:?}");
         assert_eq!(driver.late.load(SeqCst), oracle.late, "how late they fired");
+        assert_eq!(self.timer.is_shut_down(), oracle.is_shut_down());
     }
 
     /// Everything goes, and every slot is there again.

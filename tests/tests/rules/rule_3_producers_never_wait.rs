@@ -111,6 +111,35 @@ fn a_turn_tidies_in_proportion_to_what_it_fires() {
     assert_eq!(steps.swap(0, SeqCst), 64 + 4 * 20);
 }
 
+/// As `fork` needs it: nobody turns, producers get on, and afterwards the driver hears of them.
+#[test]
+fn producers_get_on_while_the_timer_is_frozen() {
+    without_hanging(|| {
+        let timer = hooked_timer::<16>();
+        let clock = &timer.driver().manual;
+        assert!(timer.try_freeze());
+        assert!(!timer.try_freeze(), "it is");
+        let task = Task::new();
+        let mut sleep = timer.sleep_until(Ticks::new(5));
+        assert!(task.polls(|cx| Pin::new(&mut sleep).poll(cx)).is_pending());
+        assert!(clock.take_interrupt());
+        timer.on_alarm();
+        assert_eq!((clock.alarm(), timer.turn(), timer.next_deadline()), (None, None, None));
+        assert!(timer.metrics().is_none() && !clock.take_interrupt());
+        // SAFETY: it was frozen above.
+        unsafe { timer.thaw() };
+        assert!(clock.take_interrupt(), "the driver was kept out");
+        timer.on_alarm();
+        assert_eq!(
+            (clock.alarm(), timer.next_deadline()),
+            (Some(Ticks::new(5)), Some(Ticks::new(5)))
+        );
+        clock.set(Ticks::new(5));
+        serve(timer);
+        assert_eq!(task.wakes(), 1);
+    });
+}
+
 /// The turner stands still, with the store in its hands, until the producers are done.
 #[test]
 fn producers_get_on_while_a_turn_stands_still() {

@@ -187,6 +187,30 @@ fn a_waker_that_panics_when_woken_leaves_the_others_their_alarm() {
     assert_eq!((probe.wakes.load(SeqCst), steady.wakes.load(SeqCst)), (1, 1));
 }
 
+/// As a forked child needs it: no code of the parent's tasks runs. A sleep has its task back when it is
+/// polled again.
+#[test]
+fn wakers_that_are_forgotten_are_not_called() {
+    let timer = hooked_timer::<128>();
+    let (forgotten, fresh) = (Probe::new(|| {}), Probe::new(|| {}));
+    let mut sleeps = [5, 5, 6].map(|at| timer.sleep_until(Ticks::new(at)));
+    sleeps.iter_mut().for_each(|sleep| poll(sleep, forgotten));
+    serve(timer);
+    let mut late = timer.sleep_until(Ticks::new(6));
+    poll(&mut late, forgotten);
+    let drops = forgotten.drops.load(SeqCst);
+    // SAFETY: nobody else uses it.
+    unsafe { timer.forget_wakers() };
+    poll(&mut sleeps[0], fresh);
+    poll(&mut late, fresh);
+    timer.driver().manual.set(Ticks::new(6));
+    serve(timer);
+    assert_eq!((forgotten.wakes.load(SeqCst), fresh.wakes.load(SeqCst)), (0, 2));
+    assert_eq!(timer.metrics().unwrap().fired, 4);
+    drop((sleeps, late));
+    assert_eq!(forgotten.drops.load(SeqCst), drops, "they are leaked");
+}
+
 /// A waker that owns a sleep, which goes when its last copy goes, within the timer's own work.
 #[test]
 fn a_waker_may_drop_a_sleep_when_it_is_dropped() {
