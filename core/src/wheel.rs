@@ -434,6 +434,42 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_that_is_tidied_in_part_keeps_the_rest() {
+        let mut wheel = wheel::<0, 12>();
+        // All of them are in bucket 2 of level 1.
+        (0..64).for_each(|index| wheel.set(index, Ticks::new(64 + u64::from(index) % 32)));
+        wheel.advance(Ticks::new(33));
+        let left = |wheel: &WheelStore<Vectors, 0, 12>| {
+            let mut heads = wheel.heads[1][2].to_vec();
+            let next = |head: &u32| wheel.memory.1[*head as usize - 1].next;
+            let mut count = 0;
+            while {
+                heads.retain(|head| *head != 0);
+                !heads.is_empty()
+            } {
+                count += heads.len();
+                heads = heads.iter().map(next).collect();
+            }
+            count
+        };
+        for round in 1..=8 {
+            assert_eq!(left(&wheel), 64 - 8 * (round - 1));
+            wheel.tidy(8);
+            sound(&wheel);
+        }
+        assert_eq!((left(&wheel), wheel.len()), (0, 64));
+
+        let mut wheel = self::wheel::<0, 12>();
+        (0..64).for_each(|index| wheel.set(index, Ticks::new(64 + u64::from(index) % 32)));
+        wheel.advance(Ticks::new(33));
+        wheel.tidy(8);
+        for index in 0..64 {
+            assert!(wheel.remove(index));
+            sound(&wheel);
+        }
+    }
+
+    #[test]
     fn a_node_takes_16_bytes() {
         assert_eq!(size_of::<WheelNode>(), 16);
     }
