@@ -421,16 +421,20 @@ mod tests {
 
     #[test]
     fn tidying_moves_the_next_bucket_down_before_its_time() {
-        let mut wheel = wheel::<0, 12>();
-        let mut state = 1;
-        // In the second bucket of level 1, which starts at 64, seen from 0.
-        (0..64).for_each(|index| wheel.set(index, Ticks::new(64 + random(&mut state) % 32)));
-        assert_eq!(wheel.next(), Some(Ticks::new(64)), "too many to look at");
-        wheel.advance(Ticks::new(33));
-        assert_eq!(wheel.occupied[1].count_ones(), 1);
-        wheel.tidy(64);
-        assert_eq!(wheel.occupied[1], 0);
-        assert_eq!(wheel.len(), 64);
+        // What is in the second bucket of a level, seen from 0, can be moved when the first begins.
+        for (level, span) in [(1, 32), (2, 1_024), (3, 32_768)] {
+            let mut wheel = wheel::<0, 12>();
+            let mut state = 1;
+            let start = 2 * span;
+            (0..64).for_each(|i| wheel.set(i, Ticks::new(start + random(&mut state) % span)));
+            assert_eq!(wheel.next(), Some(Ticks::new(start)), "too many to look at");
+            wheel.advance(Ticks::new(span + 1));
+            assert_eq!(wheel.occupied[level].count_ones(), 1);
+            wheel.tidy(64);
+            assert_eq!(wheel.occupied[level], 0);
+            assert_eq!(wheel.len(), 64);
+            sound(&wheel);
+        }
     }
 
     #[test]
