@@ -268,6 +268,8 @@ mod tests {
         assert_eq!(heap.next(), Some(Ticks::new(10)));
         heap.set(0, Ticks::new(40));
         assert_eq!(heap.next(), Some(Ticks::new(20)));
+        let deadlines = [0, 1, 2, 3, 4].map(|index| heap.deadline(index).map(Ticks::get));
+        assert_eq!(deadlines, [Some(40), None, Some(30), Some(20), None]);
     }
 
     #[test]
