@@ -169,6 +169,7 @@ mod tests {
                 }
             }
         }
+        assert_eq!(Ticks::ZERO.coarsened(5), Ticks::ZERO);
         assert_eq!(Ticks::NEVER.coarsened(5), Ticks::NEVER);
         assert_eq!(Ticks::LAST.coarsened(u64::MAX), Ticks::LAST);
     }
