@@ -87,9 +87,11 @@ pub fn dropping_one_of_a_tasks_sleeps_leaves_the_others<R: Rig>(rig: &R, unit: u
     before(rig, start.after(4 * unit))?;
     assert_eq!(wakes, 0, "woken for one that was dropped");
     for k in 1..3 {
-        rig.wait(&mut || task.wakes() == k);
+        // Both, if nobody had the time to look in between.
+        rig.wait(&mut || task.wakes() >= k);
         assert!(rig.now() >= start.after(4 * u64::from(k) * unit));
     }
+    assert_eq!(task.wakes(), 2);
     Ok(())
 }
 
