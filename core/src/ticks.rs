@@ -155,6 +155,9 @@ mod tests {
                 assert_eq!(ticks_in(duration_of(ticks, hz), hz), ticks, "{ticks} at {hz} Hz");
             }
         }
+        // Where a tick is less than a nanosecond, it is what is left of it.
+        assert_eq!(duration_of(30_000_000_001, 20_000_000_000), Duration::from_millis(1_500));
+        assert_eq!(duration_of(u64::MAX / 2, u64::MAX), Duration::from_nanos(499_999_999));
     }
 
     #[test]
