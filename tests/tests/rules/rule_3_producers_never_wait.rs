@@ -100,15 +100,16 @@ fn a_turn_tidies_in_proportion_to_what_it_fires() {
     let store = Tidied { heap: HeapStore::new(), steps: &steps };
     let slots = [const { Slot::new() }; 64];
     let timer = Engine::with_parts(ManualDriver::<1_000>::new(), slots, store);
-    let mut sleeps: Vec<_> = (0..20).map(|_| timer.sleep_until(Ticks::new(5))).collect();
+    let mut sleeps: Vec<_> =
+        (0..30).map(|i| timer.sleep_until(Ticks::new(if i < 20 { 5 } else { 9 }))).collect();
     for sleep in &mut sleeps {
         assert!(Pin::new(sleep).poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
-    timer.turn();
-    assert_eq!(steps.swap(0, SeqCst), 64);
-    timer.driver().set(Ticks::new(5));
-    timer.turn();
-    assert_eq!(steps.swap(0, SeqCst), 64 + 4 * 20);
+    for (now, fire) in [(0, 0), (5, 20), (9, 10)] {
+        timer.driver().set(Ticks::new(now));
+        timer.turn();
+        assert_eq!(steps.swap(0, SeqCst), 64 + 4 * fire);
+    }
 }
 
 /// As `fork` needs it: nobody turns, producers get on, and afterwards the driver hears of them.
