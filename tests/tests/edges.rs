@@ -7,12 +7,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use moirai_timer_core::{
-    Driver, Engine, HeapEntry, HeapMemory, HeapStore, ManualDriver, Sleep, Slot, Slots, Store,
-    Ticks, WheelMemory, WheelNode, WheelStore,
+    Driver, Engine, HeapEntry, HeapMemory, HeapStore, ManualDriver, MissedTickBehavior, Sleep,
+    Slot, Slots, Store, Ticks, WheelMemory, WheelNode, WheelStore,
 };
 use moirai_timer_tests::Task;
 
@@ -376,5 +376,35 @@ fn rarely_does_it_ring_for_nothing<S: Store>(store: impl Fn() -> S) {
         assert!(in_vain <= at_most, "{in_vain} times for {crowds} crowds of {many}");
         let metrics = timer.metrics().expect("nobody is inside");
         assert_eq!(metrics.vain_turns, in_vain);
+    }
+}
+
+/// A tick is missed when the one after it is due as well: from a whole period on, not a tick before.
+#[test]
+fn an_interval_is_late_by_a_period_or_by_less() {
+    use MissedTickBehavior::{Burst, Delay, Skip};
+    for (behavior, taken, next) in [
+        (Burst, 19, 20),
+        (Delay, 19, 20),
+        (Skip, 19, 20),
+        (Burst, 20, 20),
+        (Delay, 20, 30),
+        (Skip, 20, 30),
+        (Burst, 21, 20),
+        (Delay, 21, 31),
+        (Skip, 21, 30),
+    ] {
+        let timer = timer(Ticks::ZERO, 1, HeapStore::with_memory(HeapVectors::default()));
+        let mut interval = timer.interval_at(Ticks::new(10), Duration::from_nanos(10));
+        interval.set_missed_tick_behavior(behavior);
+        let mut poll = || interval.poll_tick(&mut Context::from_waker(Waker::noop()));
+        timer.driver().set(Ticks::new(taken));
+        assert_eq!(poll(), Poll::Ready(Ticks::new(10)));
+        if next > taken {
+            timer.driver().set(Ticks::new(next - 1));
+            assert_eq!(poll(), Poll::Pending, "{behavior:?}, taken at {taken}");
+        }
+        timer.driver().set(Ticks::new(next));
+        assert_eq!(poll(), Poll::Ready(Ticks::new(next)), "{behavior:?}, taken at {taken}");
     }
 }
