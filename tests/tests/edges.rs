@@ -397,6 +397,7 @@ fn an_interval_is_late_by_a_period_or_by_less() {
         let timer = timer(Ticks::ZERO, 1, HeapStore::with_memory(HeapVectors::default()));
         let mut interval = timer.interval_at(Ticks::new(10), Duration::from_nanos(10));
         interval.set_missed_tick_behavior(behavior);
+        assert_eq!(interval.missed_tick_behavior(), behavior);
         let mut poll = || interval.poll_tick(&mut Context::from_waker(Waker::noop()));
         timer.driver().set(Ticks::new(taken));
         assert_eq!(poll(), Poll::Ready(Ticks::new(10)));
