@@ -123,6 +123,7 @@ mod tests {
         assert_eq!(ticks_in(Duration::from_nanos(1), NANOS), 1);
         assert_eq!(ticks_in(Duration::new(1, 999_999_999), 3), 6);
         assert_eq!(ticks_in(Duration::from_nanos(1), u64::MAX), 18_446_744_074);
+        assert_eq!(ticks_in(Duration::from_millis(500), u64::MAX), 1 << 63);
     }
 
     #[test]
