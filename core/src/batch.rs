@@ -49,9 +49,21 @@ impl<'a, D: Driver> WakeBatch<'a, D> {
     }
 
     fn wake_from_the_end(&mut self) {
+        let unfinished = Unfinished(self.driver);
         while let Some(waker) = self.wakers.pop() {
             self.driver.wake(waker);
         }
+        core::mem::forget(unfinished);
+    }
+}
+
+/// A turn. If a panic takes it away, somebody has to do what it would have done: fire what is due
+/// beyond this batch, and set the alarm.
+struct Unfinished<'a, D: Driver>(&'a D);
+
+impl<D: Driver> Drop for Unfinished<'_, D> {
+    fn drop(&mut self) {
+        self.0.pend();
     }
 }
 
