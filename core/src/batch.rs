@@ -43,9 +43,7 @@ impl<'a, D: Driver> WakeBatch<'a, D> {
             self.wakers.iter().for_each(|waker| prefetch(waker.data()));
         }
         self.wakers.reverse();
-        let unfinished = Unfinished(self.driver);
         self.wake_from_the_end();
-        core::mem::forget(unfinished);
     }
 
     fn wake_from_the_end(&mut self) {
@@ -54,16 +52,6 @@ impl<'a, D: Driver> WakeBatch<'a, D> {
             self.driver.wake(waker);
         }
         core::mem::forget(unfinished);
-    }
-}
-
-/// A turn. If a panic takes it away, somebody has to do what it would have done: fire what is due
-/// beyond this batch, and set the alarm.
-struct Unfinished<'a, D: Driver>(&'a D);
-
-impl<D: Driver> Drop for Unfinished<'_, D> {
-    fn drop(&mut self) {
-        self.0.pend();
     }
 }
 
