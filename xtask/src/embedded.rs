@@ -80,7 +80,7 @@ struct Program {
     prints: &'static [&'static str],
 }
 
-const PROGRAMS: [Program; 10] = [
+const PROGRAMS: [Program; 11] = [
     Program {
         package: "firmware",
         name: "blinky",
@@ -108,6 +108,13 @@ const PROGRAMS: [Program; 10] = [
         profile: "release",
         machines: 0..4,
         prints: &["blocking: 85520 m°C", "async: 85520 m°C, 4 blinks"],
+    },
+    Program {
+        package: "firmware",
+        name: "tolerance",
+        profile: "release",
+        machines: 0..1,
+        prints: &["late by up to 0ns: ", "late by up to 50ms: ", "a twentieth, or less"],
     },
     Program {
         package: "embassy",
