@@ -12,11 +12,12 @@ use crate::{Slot, Slots};
 pub(crate) struct CommandQueue {
     /// Index plus one of the slot that was pushed last; 0 when there is no news.
     head: AtomicU32,
-    /// How many there are, roughly: nobody minds if some go uncounted.
+    /// How many there are of the slots from [`LONG`] on, roughly: nobody minds if some go uncounted.
     len: AtomicU32,
 }
 
-/// So much news should not wait for the next deadline: taking it takes time.
+/// So much news should not wait for the next deadline: taking it takes time. Smaller pools never
+/// have it, and count nothing.
 const LONG: u32 = 4_096;
 
 impl CommandQueue {
@@ -38,6 +39,9 @@ impl CommandQueue {
                 Err(seen) => head = seen,
             }
         }
+        if index < LONG {
+            return false;
+        }
         let len = self.len.load(Relaxed).wrapping_add(1);
         self.len.store(len, Relaxed);
         len.is_multiple_of(LONG)
@@ -54,7 +58,9 @@ impl CommandQueue {
             return 0;
         }
         let mut newest = self.head.swap(0, SeqCst);
-        self.len.store(0, Relaxed);
+        if slots.capacity() > LONG {
+            self.len.store(0, Relaxed);
+        }
         let mut first = 0;
         while newest != 0 {
             let link = &slots.slot(newest - 1).next;

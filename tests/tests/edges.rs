@@ -209,7 +209,7 @@ fn one_turn_fires_all_that_is_due<S: Store>(store: impl Fn() -> S) {
 /// Sleeps that are later than the alarm, and those that are dropped, ask for no turn, but thousands
 /// of them do: who takes them has to look at each.
 fn news_that_can_wait_does_not_gather_for_ever<S: Store>(store: impl Fn() -> S) {
-    const MANY: usize = 10_000;
+    const MANY: usize = 20_000;
     let waker = Waker::noop();
     let timer = timer(Ticks::ZERO, MANY + 1, store());
     let mut first = timer.sleep(Duration::from_secs(60));
@@ -222,12 +222,12 @@ fn news_that_can_wait_does_not_gather_for_ever<S: Store>(store: impl Fn() -> S) 
         assert!(!poll(sleep, waker));
         turns += interrupts(&timer);
     }
-    assert_eq!(turns, 2, "one in 4,096");
+    assert_eq!(turns, 3, "one in 4,096, beyond as many");
     while let Some(sleep) = sleeps.pop() {
         drop(sleep);
         turns += interrupts(&timer);
     }
-    assert_eq!(turns, 4);
+    assert_eq!(turns, 6);
 }
 
 /// One of a million sleeps, which knows when it is due.

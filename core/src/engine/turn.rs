@@ -116,8 +116,9 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             self.apply(inside, CHUNK);
             let fired = inside.fired;
             let (all, now) = self.fire(inside, batch);
-            let rang = now >= self.alarm();
-            inside.vain_turns += u64::from(rang && no_news && inside.fired == fired);
+            if no_news && inside.fired == fired && now >= self.alarm() {
+                inside.vain_turns += 1;
+            }
             no_news = false;
             // A timer is moved a few times on its way, so this keeps up with any rate.
             inside.store.tidy(CHUNK as usize + 4 * (inside.fired - fired) as usize);
