@@ -12,39 +12,26 @@ use crate::{Slot, Slots};
 pub(crate) struct CommandQueue {
     /// Index plus one of the slot that was pushed last; 0 when there is no news.
     head: AtomicU32,
-    /// How many there are of the slots from [`LONG`] on, roughly: nobody minds if some go uncounted.
-    len: AtomicU32,
 }
-
-/// So much news should not wait for the next deadline: taking it takes time. Smaller pools never
-/// have it, and count nothing.
-const LONG: u32 = 4_096;
 
 impl CommandQueue {
     pub(crate) const fn new() -> CommandQueue {
-        CommandQueue { head: AtomicU32::new(0), len: AtomicU32::new(0) }
+        CommandQueue { head: AtomicU32::new(0) }
     }
 
-    /// Links a slot. The caller is the one that set its *queued* flag. Whether it is time that
-    /// somebody takes what has gathered.
+    /// Links a slot. The caller is the one that set its *queued* flag.
     ///
     /// Sequentially consistent: the alarm is read after this.
-    pub(crate) fn push(&self, slot: &Slot, index: u32) -> bool {
+    pub(crate) fn push(&self, slot: &Slot, index: u32) {
         let link = &slot.next;
         let mut head = self.head.load(Relaxed);
         loop {
             link.store(head, Relaxed);
             match self.head.compare_exchange_weak(head, index + 1, SeqCst, Relaxed) {
-                Ok(_) => break,
+                Ok(_) => return,
                 Err(seen) => head = seen,
             }
         }
-        if index < LONG {
-            return false;
-        }
-        let len = self.len.load(Relaxed).wrapping_add(1);
-        self.len.store(len, Relaxed);
-        len.is_multiple_of(LONG)
     }
 
     /// Whether there is no news. Sequentially consistent: it is asked after the alarm is published.
@@ -58,9 +45,6 @@ impl CommandQueue {
             return 0;
         }
         let mut newest = self.head.swap(0, SeqCst);
-        if slots.capacity() > LONG {
-            self.len.store(0, Relaxed);
-        }
         let mut first = 0;
         while newest != 0 {
             let link = &slots.slot(newest - 1).next;

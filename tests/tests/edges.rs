@@ -118,7 +118,6 @@ on_stores! {
         a_deadline_beside_any_boundary_fires_at_its_tick
         the_clock_ends_at_its_last_tick
         one_turn_fires_all_that_is_due
-        news_that_can_wait_does_not_gather_for_ever
         a_clock_that_stands_still_counts_every_sleep
     ]
 }
@@ -204,30 +203,6 @@ fn one_turn_fires_all_that_is_due<S: Store>(store: impl Fn() -> S) {
         timer.driver().set(at);
         assert_eq!((timer.turn(), task.wakes() - wakes), (None, many));
     }
-}
-
-/// Sleeps that are later than the alarm, and those that are dropped, ask for no turn, but thousands
-/// of them do: who takes them has to look at each.
-fn news_that_can_wait_does_not_gather_for_ever<S: Store>(store: impl Fn() -> S) {
-    const MANY: usize = 20_000;
-    let waker = Waker::noop();
-    let timer = timer(Ticks::ZERO, MANY + 1, store());
-    let mut first = timer.sleep(Duration::from_secs(60));
-    assert!(!poll(&mut first, waker));
-    assert_eq!(interrupts(&timer), 1);
-
-    let mut turns = 0;
-    let mut sleeps: Vec<_> = (0..MANY).map(|_| timer.sleep(Duration::from_secs(61))).collect();
-    for sleep in &mut sleeps {
-        assert!(!poll(sleep, waker));
-        turns += interrupts(&timer);
-    }
-    assert_eq!(turns, 3, "one in 4,096, beyond as many");
-    while let Some(sleep) = sleeps.pop() {
-        drop(sleep);
-        turns += interrupts(&timer);
-    }
-    assert_eq!(turns, 6);
 }
 
 /// One of a million sleeps, which knows when it is due.

@@ -68,12 +68,12 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
 
     #[inline]
     fn tell(&self, slot: &Slot, index: u32, news: News, at: Ticks) {
-        let is_long = match news {
+        match news {
             News::Silent => return,
-            News::Merged => false,
+            News::Merged => {}
             News::Push => self.producers.queue.push(slot, index),
-        };
-        if is_long || at.mirrored().get() > self.published.alarm.load(SeqCst) {
+        }
+        if at.mirrored().get() > self.published.alarm.load(SeqCst) {
             self.driver.pend();
         }
     }
@@ -146,11 +146,7 @@ unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
         let (goes, waker) = unsafe { slot.release(ended) };
         match goes {
             Released::Free => self.producers.pool.give(&self.slots, index),
-            Released::Push => {
-                if self.producers.queue.push(slot, index) {
-                    self.driver.pend();
-                }
-            }
+            Released::Push => self.producers.queue.push(slot, index),
             Released::Left => self.producers.cancelled.store(index + 1, Relaxed),
         }
         // Last, because it runs code of the task's.
