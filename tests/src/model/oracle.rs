@@ -221,12 +221,14 @@ impl Oracle {
     }
 
     /// This task was woken. Earlier deadlines come first; among equal ones, any does. A sleep that
-    /// was moved further away, and is due all the same, may come where it would have come before.
+    /// was moved further away, and is due all the same, may come where it would have come before. A
+    /// task does not tell for which of its sleeps it was woken: for the earliest that fits.
     pub(super) fn woken(&mut self, task: usize) {
         let owed = self.owed.last_mut().expect("nobody is woken but in a call");
         let first = owed.iter().map(|wake| wake.at).min();
         let is_next = |wake: &Wake| wake.task == task && Some(wake.from) <= first;
-        let next = owed.iter().position(is_next);
+        let fitting = (0..owed.len()).filter(|&index| is_next(&owed[index]));
+        let next = fitting.min_by_key(|&index| owed[index].at);
         owed.swap_remove(next.unwrap_or_else(|| panic!("{task} was woken instead of {owed:?}")));
     }
 
