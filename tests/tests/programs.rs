@@ -120,3 +120,22 @@ fn the_fuzzers_corpus_passes() {
     }
     assert!(count > 50, "{count} programs are not the corpus");
 }
+
+/// Two sleeps of one task, of which the later was once as early as the other, and another task's in
+/// between: the oracle once took the one wake for the other.
+#[test]
+fn a_task_is_woken_for_the_earlier_of_its_sleeps() {
+    use Action::*;
+    use Deadline::*;
+    let actions = [
+        Sleep(1, Near(1), 0),
+        Reserve(8, Near(8)),
+        Poll(1, 2),
+        Reset(1, Far(8)),
+        Sleep(7, Near(1), 0),
+        Poll(7, 2),
+        Poll(8, 0),
+    ];
+    let steps = actions.map(Step::Do).into_iter().chain([Step::Advance(Far(8)), Step::Interrupt]);
+    check(&Program { start: Near(0), watched: false, steps: steps.collect() });
+}
