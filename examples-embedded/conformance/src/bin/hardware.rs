@@ -235,7 +235,8 @@ fn preempted() {
         within > PHASES / 10 && within < PHASES,
         "the sweep goes from the beginning to the end"
     );
-    assert!(distinct > 1_000, "it comes to every instruction");
+    // A turn and a registration have about a thousand.
+    assert!(distinct > 900, "it comes to every instruction");
 }
 
 /// The alarm rings at 2,000 phases, and the task that it wakes intrudes.
