@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::memory::MOST;
-use crate::timer::Core;
+use crate::shards::Core;
 use crate::{Precision, Timer, clock};
 
 /// The most shards that a timer can have.

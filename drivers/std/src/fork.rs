@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::shards::{Core, Seat};
 use crate::sys;
-use crate::timer::{Core, Seat};
 
 static GENERATION: AtomicU32 = AtomicU32::new(1);
 static TIMERS: Mutex<Vec<Weak<Core>>> = Mutex::new(Vec::new());

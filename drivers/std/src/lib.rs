@@ -39,6 +39,7 @@ mod parker;
 mod precision;
 #[cfg(all(test, shuttle))]
 mod schedules;
+mod shards;
 mod sys;
 #[cfg(feature = "test-util")]
 pub mod test;

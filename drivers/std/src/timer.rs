@@ -1,98 +1,16 @@
-//! The timer that programs hold: shards, a driver for them, and the handle.
+//! The timer that programs hold, a handle, and what sleeps ask of it.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use moirai_timer_core::{Armed, Claim, Driver, Engine, Handle, RegisterError, Slots, Ticks};
+use moirai_timer_core::{Claim, Engine, Handle, RegisterError, Ticks};
 
-use crate::builder::{Builder, Drive};
+use crate::builder::Builder;
 use crate::clock::{self, Clock};
-use crate::lateness::Recorder;
-use crate::memory::{Growing, Segments, Wheel};
-use crate::parker::{Parker, Sleeper, Unpark};
-use crate::sys::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
-use crate::sys::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use crate::sys::thread::{self, Thread};
-use crate::sys::thread_number;
-use crate::{Interval, Metrics, Sleep, Timeout, fork};
-
-/// The engine of one shard.
-pub(crate) type Shard = Engine<ShardDriver, Segments, Wheel>;
-
-/// What a shard knows of the platform. The sleeping is done by whoever turns all shards.
-#[derive(Debug)]
-pub(crate) struct ShardDriver {
-    clock: Clock,
-    parker: Arc<Parker>,
-    lateness: Recorder,
-    panics: AtomicU64,
-}
-
-impl Driver for ShardDriver {
-    const TICK_HZ: u64 = clock::NANOS;
-
-    #[inline]
-    fn now(&self) -> Ticks {
-        self.clock.now()
-    }
-
-    fn arm(&self, at: Ticks) -> Armed {
-        if at <= self.now() { Armed::Elapsed } else { Armed::Pending }
-    }
-
-    fn disarm(&self) {}
-
-    fn pend(&self) {
-        self.parker.pend();
-    }
-
-    fn wake(&self, waker: Waker) {
-        #[cfg(feature = "test-util")]
-        if let Clock::Virtual(time) = &self.clock {
-            return time.defer(waker);
-        }
-        self.wake_now(waker);
-    }
-
-    fn fired(&self, late: u64) {
-        self.lateness.record(late);
-    }
-}
-
-impl ShardDriver {
-    pub(crate) fn wake_now(&self, waker: Waker) {
-        // The panic hook has reported it by the time it is caught.
-        if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
-            self.panics.fetch_add(1, Relaxed);
-        }
-    }
-}
-
-/// Everything of a timer that its handles share.
-#[derive(Debug)]
-pub(crate) struct Core {
-    pub(crate) clock: Clock,
-    /// A power of two of them.
-    pub(crate) shards: Box<[Shard]>,
-    pub(crate) parker: Arc<Parker>,
-    config: Builder,
-    /// The generation of the process in which the thread was started; see `fork`. 0: never.
-    started: AtomicU32,
-    /// Callers of `turn` that have not returned.
-    turning: AtomicUsize,
-    /// Without a thread: whether a caller of `block_on` drives the timer, and those that wait
-    /// for their chance to.
-    seat: Mutex<Seat>,
-}
-
-/// Who drives a timer without a thread.
-#[derive(Debug, Default)]
-pub(crate) struct Seat {
-    taken: bool,
-    waiting: Vec<Thread>,
-}
+use crate::shards::{Core, Shard};
+use crate::sys::sync::{Arc, OnceLock};
+use crate::{Interval, Metrics, Sleep, Timeout};
 
 /// A timer: as many sleeps as memory holds, for any executor.
 ///
@@ -123,241 +41,6 @@ static GLOBAL: OnceLock<Arc<Core>> = OnceLock::new();
 
 fn global() -> &'static Arc<Core> {
     GLOBAL.get_or_init(|| Core::new(Builder::default()))
-}
-
-impl Core {
-    pub(crate) fn new(config: Builder) -> Arc<Core> {
-        Core::with_clock(config, Clock::System)
-    }
-
-    pub(crate) fn with_clock(config: Builder, clock: Clock) -> Arc<Core> {
-        let parker = Arc::new(Parker::new());
-        let shards = (0..config.shards)
-            .map(|_| {
-                let driver = ShardDriver {
-                    clock: clock.clone(),
-                    parker: parker.clone(),
-                    lateness: Recorder::new(),
-                    panics: AtomicU64::new(0),
-                };
-                Engine::with_parts(
-                    driver,
-                    Segments::new(config.share()),
-                    Wheel::with_memory(Growing::default()),
-                )
-            })
-            .collect();
-        let core = Arc::new(Core {
-            clock,
-            shards,
-            parker,
-            config,
-            started: AtomicU32::new(0),
-            turning: AtomicUsize::new(0),
-            seat: Mutex::default(),
-        });
-        fork::watch(&core);
-        core
-    }
-
-    /// Asks this thread's shard for a claim, and, if it has none at hand, all of them.
-    #[inline]
-    fn claim_with(
-        self: &Arc<Self>,
-        ask: impl Fn(&Shard) -> Result<Claim, RegisterError>,
-    ) -> Result<Claim, RegisterError> {
-        self.start()?;
-        let home = thread_number() & (self.shards.len() - 1);
-        match ask(&self.shards[home]) {
-            Ok(claim) => Ok(claim.with_shard(home as u32)),
-            Err(RegisterError::Full) => self.claim_by_force(home, ask),
-            Err(error) => Err(error),
-        }
-    }
-
-    #[cold]
-    fn claim_by_force(
-        &self,
-        home: usize,
-        ask: impl Fn(&Shard) -> Result<Claim, RegisterError>,
-    ) -> Result<Claim, RegisterError> {
-        let shards = self.shards.len();
-        for number in (home..shards).chain(0..home) {
-            let shard = &self.shards[number];
-            loop {
-                let alone = self.clock.alone();
-                let drained = shard.drain();
-                drop(alone);
-                // When most commands are registrations, draining is not what helps.
-                let grown = drained.freed * 4 <= drained.applied && shard.slots().grow();
-                match ask(shard) {
-                    Ok(claim) => return Ok(claim.with_shard(number as u32)),
-                    Err(RegisterError::Full) if grown || drained.applied > 0 => {}
-                    Err(RegisterError::Full) => break,
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Err(RegisterError::Full)
-    }
-
-    /// Starts the thread, if there is to be one and it does not run in this process.
-    #[inline]
-    fn start(self: &Arc<Self>) -> Result<(), RegisterError> {
-        let generation = fork::generation();
-        let started = self.started.load(Relaxed);
-        if started == generation {
-            return Ok(());
-        }
-        self.start_in(generation, started)
-    }
-
-    #[cold]
-    fn start_in(self: &Arc<Self>, generation: u32, started: u32) -> Result<(), RegisterError> {
-        if self.started.compare_exchange(started, generation, SeqCst, Relaxed).is_err() {
-            return Ok(());
-        }
-        let Drive::Thread(name) = &self.config.drive else { return Ok(()) };
-        let (core, parker) = (Arc::downgrade(self), self.parker.clone());
-        let mut sleeper = Sleeper::new(&self.config);
-        let run = move || {
-            crate::sys::minimise_timer_slack();
-            let waker = Unpark::current();
-            loop {
-                parker.attend(&waker);
-                // Not held while asleep: the last handle ends the timer.
-                let Some(core) = core.upgrade() else { return };
-                let next = core.drive();
-                drop(core);
-                sleeper.sleep(next, || parker.is_pended());
-            }
-        };
-        match thread::Builder::new().name(name.clone()).spawn(run) {
-            Ok(_) => Ok(()),
-            Err(_) => {
-                self.started.store(0, SeqCst);
-                Err(RegisterError::NoDriver)
-            }
-        }
-    }
-
-    /// For the one who drives; says when to come back.
-    pub(crate) fn drive(&self) -> Option<Ticks> {
-        self.turn_shards(Engine::drive_batch)
-    }
-
-    /// For anybody else.
-    fn turn(&self) -> Option<Ticks> {
-        self.turn_shards(Engine::turn_batch)
-    }
-
-    /// Turns all shards. While one has a million timers that are due, the others get their turn
-    /// after each batch of its.
-    fn turn_shards(&self, turn: impl Fn(&Shard) -> Option<Ticks>) -> Option<Ticks> {
-        self.turning.fetch_add(1, SeqCst);
-        let next = loop {
-            let mut at_once = true;
-            let turn_to_the_end = |shard| loop {
-                let next = turn(shard);
-                if next != Some(Ticks::ZERO) {
-                    return next;
-                }
-                at_once = false;
-                let (now, news) = (self.clock.now(), self.parker.is_pended());
-                let due = self.shards.iter().filter(|shard| news || shard.alarm() <= now);
-                for shard in due {
-                    let _ = turn(shard);
-                }
-            };
-            let next = self.shards.iter().filter_map(turn_to_the_end).min();
-            // What the first of them said may be out of date by now.
-            if at_once {
-                break next;
-            }
-        };
-        self.turning.fetch_sub(1, SeqCst);
-        next
-    }
-
-    fn shard(&self, claim: &Claim) -> &Shard {
-        &self.shards[claim.shard() as usize]
-    }
-
-    /// Keeps turners out while the process is copied.
-    pub(crate) fn freeze(&self) {
-        for shard in &self.shards {
-            while !shard.try_freeze() {
-                thread::yield_now();
-            }
-        }
-    }
-
-    /// Undoes `freeze`.
-    ///
-    /// # Safety
-    /// `freeze` was called, and has not been undone.
-    pub(crate) unsafe fn thaw(&self) {
-        for shard in &self.shards {
-            // SAFETY: by the caller's promise this shard is frozen.
-            unsafe { shard.thaw() };
-        }
-    }
-
-    /// Whether a turn is under way. False before long, if the timer is frozen.
-    pub(crate) fn is_turning(&self) -> bool {
-        self.turning.load(SeqCst) > 0
-    }
-
-    /// The turns that were under way belonged to threads that this process does not have.
-    pub(crate) fn forget_turns(&self) {
-        self.turning.store(0, SeqCst);
-    }
-
-    /// Those who drove it, and those whom it was to wake, belong to threads that this process does
-    /// not have.
-    ///
-    /// # Safety
-    /// Nobody else uses the timer at this time.
-    pub(crate) unsafe fn forget_others(&self) {
-        for shard in &self.shards {
-            // SAFETY: by the caller's promise.
-            unsafe { shard.forget_wakers() };
-        }
-        // SAFETY: as above.
-        unsafe { self.parker.forget() };
-        if let Drive::Caller(Some(waker)) = &self.config.drive {
-            self.parker.attend(waker);
-        }
-    }
-
-    pub(crate) fn seat(&self) -> MutexGuard<'_, Seat> {
-        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Becomes the one who drives a timer without a thread, or is told when to try again.
-    fn take_seat(&self) -> bool {
-        let mut seat = self.seat();
-        let me = thread::current();
-        if seat.taken && seat.waiting.iter().all(|thread| thread.id() != me.id()) {
-            seat.waiting.push(me);
-        }
-        !std::mem::replace(&mut seat.taken, true)
-    }
-
-    fn leave_seat(&self) {
-        let mut seat = self.seat();
-        seat.taken = false;
-        for thread in seat.waiting.drain(..) {
-            thread.unpark();
-        }
-    }
-}
-
-impl Drop for Core {
-    fn drop(&mut self) {
-        // Nobody can be waiting: sleeps hold a handle. The thread finds that we are gone, and ends.
-        self.parker.pend();
-    }
 }
 
 impl Timer {
@@ -498,34 +181,9 @@ impl Timer {
     /// Several threads may do so at once: one of them drives, and another takes over when it is
     /// done.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        crate::block_on::block_on(future, |woken, waker, sleeper| self.wait(woken, waker, sleeper))
-    }
-
-    /// Sleeps until `woken`, driving the timer if nobody does.
-    fn wait(&self, woken: &dyn Fn() -> bool, waker: &Waker, sleeper: &mut Option<Sleeper>) {
-        let core = self.core();
-        if matches!(core.config.drive, Drive::Thread(_)) || core.clock.is_virtual() {
-            // A fork may have left a sleep behind that nobody drives.
-            let _ = core.start();
-            while !woken() {
-                thread::park();
-            }
-            return;
-        }
-        let sleeper = sleeper.get_or_insert_with(|| {
-            crate::sys::minimise_timer_slack();
-            Sleeper::new(&core.config)
-        });
-        while !woken() {
-            if !core.take_seat() {
-                thread::park();
-                continue;
-            }
-            core.parker.attend(waker);
-            let next = core.drive();
-            sleeper.sleep(next, || woken() || core.parker.is_pended());
-            core.leave_seat();
-        }
+        crate::block_on::block_on(future, |woken, waker, sleeper| {
+            self.core().wait(woken, waker, sleeper)
+        })
     }
 
     /// Wakes what is due, and says when to call again: at that time, or when the waker is woken
@@ -539,10 +197,6 @@ impl Timer {
         if let Clock::Virtual(time) = &core.clock {
             return core.next(time).map(clock::instant_at);
         }
-        if let Drive::Caller(Some(waker)) = &core.config.drive {
-            core.parker.attend(waker);
-            return core.drive().map(clock::instant_at);
-        }
         core.turn().map(clock::instant_at)
     }
 
@@ -550,38 +204,12 @@ impl Timer {
     /// by a fraction of the time that is left, if many are due at about that time: far deadlines
     /// are not sorted.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let _alone = self.core().clock.alone();
-        let shards = self.core().shards.iter();
-        let earliest = shards.filter_map(|shard| {
-            shard.drain();
-            shard.next_deadline()
-        });
-        earliest.min().map(clock::instant_at)
+        self.core().next_deadline().map(clock::instant_at)
     }
 
     /// What has happened so far, over all shards. Waits for turns that are under way.
     pub fn metrics(&self) -> Metrics {
-        let _alone = self.core().clock.alone();
-        let mut sum = Metrics::default();
-        for shard in &self.core().shards {
-            let part = loop {
-                match shard.metrics() {
-                    Some(part) => break part,
-                    None => thread::yield_now(),
-                }
-            };
-            sum.armed += u64::from(part.armed);
-            sum.registered += part.registered;
-            sum.fired += part.fired;
-            sum.cancelled += part.cancelled;
-            sum.full_repolls += part.full_repolls;
-            sum.turns += part.turns;
-            sum.vain_turns += part.vain_turns;
-            sum.waker_panics += shard.driver().panics.load(Relaxed);
-            sum.slots += u64::from(shard.slots().capacity());
-            shard.driver().lateness.add_to(&mut sum.lateness);
-        }
-        sum
+        self.core().metrics()
     }
 
     /// Refuses new sleeps from now on: `try_sleep` fails, and a plain `sleep` wakes its own task
@@ -642,7 +270,7 @@ unsafe impl Handle for Timer {
     #[inline]
     fn tolerance(&self) -> u64 {
         // The global timer has none.
-        self.core.as_ref().map_or(0, |core| core.config.tolerance)
+        self.core.as_ref().map_or(0, |core| core.tolerance())
     }
 
     fn claim(&self) -> Result<Claim, RegisterError> {
@@ -683,6 +311,6 @@ unsafe impl Handle for Timer {
 
     fn stranded(&self) {
         let core = self.core();
-        (&core.shards[thread_number() & (core.shards.len() - 1)]).stranded();
+        (&core.shards[core.home()]).stranded();
     }
 }

@@ -66,8 +66,8 @@ use std::time::{Duration, Instant};
 use moirai_timer_core::Ticks;
 
 use crate::clock::{self, Clock};
+use crate::shards::Core;
 use crate::sys::sync::Arc;
-use crate::timer::Core;
 use crate::{Builder, Timer};
 
 pub(crate) use time::VirtualTime;

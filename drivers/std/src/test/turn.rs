@@ -8,7 +8,7 @@
 use moirai_timer_core::{Engine, Ticks};
 
 use super::time::VirtualTime;
-use crate::timer::Core;
+use crate::shards::Core;
 
 impl Core {
     /// Turns if the engine has asked for it, until it does not.

@@ -1,0 +1,410 @@
+//! What the handles of a timer share: its shards, a driver for each, and the thread that turns them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
+
+use moirai_timer_core::{Armed, Claim, Driver, Engine, RegisterError, Slots, Ticks};
+
+use crate::builder::{Builder, Drive};
+use crate::clock::{self, Clock};
+use crate::lateness::Recorder;
+use crate::memory::{Growing, Segments, Wheel};
+use crate::parker::{Parker, Sleeper, Unpark};
+use crate::sys::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
+use crate::sys::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::sys::thread::{self, Thread};
+use crate::sys::thread_number;
+use crate::{Metrics, fork};
+
+/// The engine of one shard.
+pub(crate) type Shard = Engine<ShardDriver, Segments, Wheel>;
+
+/// What a shard knows of the platform. The sleeping is done by whoever turns all shards.
+#[derive(Debug)]
+pub(crate) struct ShardDriver {
+    clock: Clock,
+    parker: Arc<Parker>,
+    lateness: Recorder,
+    panics: AtomicU64,
+}
+
+impl Driver for ShardDriver {
+    const TICK_HZ: u64 = clock::NANOS;
+
+    #[inline]
+    fn now(&self) -> Ticks {
+        self.clock.now()
+    }
+
+    fn arm(&self, at: Ticks) -> Armed {
+        if at <= self.now() { Armed::Elapsed } else { Armed::Pending }
+    }
+
+    fn disarm(&self) {}
+
+    fn pend(&self) {
+        self.parker.pend();
+    }
+
+    fn wake(&self, waker: Waker) {
+        #[cfg(feature = "test-util")]
+        if let Clock::Virtual(time) = &self.clock {
+            return time.defer(waker);
+        }
+        self.wake_now(waker);
+    }
+
+    fn fired(&self, late: u64) {
+        self.lateness.record(late);
+    }
+}
+
+impl ShardDriver {
+    pub(crate) fn wake_now(&self, waker: Waker) {
+        // The panic hook has reported it by the time it is caught.
+        if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+            self.panics.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// Everything of a timer that its handles share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) clock: Clock,
+    /// A power of two of them.
+    pub(crate) shards: Box<[Shard]>,
+    pub(crate) parker: Arc<Parker>,
+    config: Builder,
+    /// The generation of the process in which the thread was started; see `fork`. 0: never.
+    started: AtomicU32,
+    /// Callers of `turn` that have not returned.
+    turning: AtomicUsize,
+    /// Without a thread: whether a caller of `block_on` drives the timer, and those that wait
+    /// for their chance to.
+    seat: Mutex<Seat>,
+}
+
+/// Who drives a timer without a thread.
+#[derive(Debug, Default)]
+pub(crate) struct Seat {
+    taken: bool,
+    waiting: Vec<Thread>,
+}
+
+impl Core {
+    pub(crate) fn new(config: Builder) -> Arc<Core> {
+        Core::with_clock(config, Clock::System)
+    }
+
+    pub(crate) fn with_clock(config: Builder, clock: Clock) -> Arc<Core> {
+        let parker = Arc::new(Parker::new());
+        let shards = (0..config.shards)
+            .map(|_| {
+                let driver = ShardDriver {
+                    clock: clock.clone(),
+                    parker: parker.clone(),
+                    lateness: Recorder::new(),
+                    panics: AtomicU64::new(0),
+                };
+                Engine::with_parts(
+                    driver,
+                    Segments::new(config.share()),
+                    Wheel::with_memory(Growing::default()),
+                )
+            })
+            .collect();
+        let core = Arc::new(Core {
+            clock,
+            shards,
+            parker,
+            config,
+            started: AtomicU32::new(0),
+            turning: AtomicUsize::new(0),
+            seat: Mutex::default(),
+        });
+        fork::watch(&core);
+        core
+    }
+
+    /// The number of this thread's shard.
+    #[inline]
+    pub(crate) fn home(&self) -> usize {
+        thread_number() & (self.shards.len() - 1)
+    }
+
+    /// Asks this thread's shard for a claim, and, if it has none at hand, all of them.
+    #[inline]
+    pub(crate) fn claim_with(
+        self: &Arc<Self>,
+        ask: impl Fn(&Shard) -> Result<Claim, RegisterError>,
+    ) -> Result<Claim, RegisterError> {
+        self.start()?;
+        let home = self.home();
+        match ask(&self.shards[home]) {
+            Ok(claim) => Ok(claim.with_shard(home as u32)),
+            Err(RegisterError::Full) => self.claim_by_force(home, ask),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[cold]
+    fn claim_by_force(
+        &self,
+        home: usize,
+        ask: impl Fn(&Shard) -> Result<Claim, RegisterError>,
+    ) -> Result<Claim, RegisterError> {
+        let shards = self.shards.len();
+        for number in (home..shards).chain(0..home) {
+            let shard = &self.shards[number];
+            loop {
+                let alone = self.clock.alone();
+                let drained = shard.drain();
+                drop(alone);
+                // When most commands are registrations, draining is not what helps.
+                let grown = drained.freed * 4 <= drained.applied && shard.slots().grow();
+                match ask(shard) {
+                    Ok(claim) => return Ok(claim.with_shard(number as u32)),
+                    Err(RegisterError::Full) if grown || drained.applied > 0 => {}
+                    Err(RegisterError::Full) => break,
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Err(RegisterError::Full)
+    }
+
+    /// Starts the thread, if there is to be one and it does not run in this process.
+    #[inline]
+    pub(crate) fn start(self: &Arc<Self>) -> Result<(), RegisterError> {
+        let generation = fork::generation();
+        let started = self.started.load(Relaxed);
+        if started == generation {
+            return Ok(());
+        }
+        self.start_in(generation, started)
+    }
+
+    #[cold]
+    fn start_in(self: &Arc<Self>, generation: u32, started: u32) -> Result<(), RegisterError> {
+        if self.started.compare_exchange(started, generation, SeqCst, Relaxed).is_err() {
+            return Ok(());
+        }
+        let Drive::Thread(name) = &self.config.drive else { return Ok(()) };
+        let (core, parker) = (Arc::downgrade(self), self.parker.clone());
+        let mut sleeper = Sleeper::new(&self.config);
+        let run = move || {
+            crate::sys::minimise_timer_slack();
+            let waker = Unpark::current();
+            loop {
+                parker.attend(&waker);
+                // Not held while asleep: the last handle ends the timer.
+                let Some(core) = core.upgrade() else { return };
+                let next = core.drive();
+                drop(core);
+                sleeper.sleep(next, || parker.is_pended());
+            }
+        };
+        match thread::Builder::new().name(name.clone()).spawn(run) {
+            Ok(_) => Ok(()),
+            Err(_) => {
+                self.started.store(0, SeqCst);
+                Err(RegisterError::NoDriver)
+            }
+        }
+    }
+
+    /// For the one who drives; says when to come back.
+    pub(crate) fn drive(&self) -> Option<Ticks> {
+        self.turn_shards(Engine::drive_batch)
+    }
+
+    /// For anybody else, unless the timer was built for callers to drive.
+    pub(crate) fn turn(&self) -> Option<Ticks> {
+        if let Drive::Caller(Some(waker)) = &self.config.drive {
+            self.parker.attend(waker);
+            return self.drive();
+        }
+        self.turn_shards(Engine::turn_batch)
+    }
+
+    /// Turns all shards. While one has a million timers that are due, the others get their turn
+    /// after each batch of its.
+    fn turn_shards(&self, turn: impl Fn(&Shard) -> Option<Ticks>) -> Option<Ticks> {
+        self.turning.fetch_add(1, SeqCst);
+        let next = loop {
+            let mut at_once = true;
+            let turn_to_the_end = |shard| loop {
+                let next = turn(shard);
+                if next != Some(Ticks::ZERO) {
+                    return next;
+                }
+                at_once = false;
+                let (now, news) = (self.clock.now(), self.parker.is_pended());
+                let due = self.shards.iter().filter(|shard| news || shard.alarm() <= now);
+                for shard in due {
+                    let _ = turn(shard);
+                }
+            };
+            let next = self.shards.iter().filter_map(turn_to_the_end).min();
+            // What the first of them said may be out of date by now.
+            if at_once {
+                break next;
+            }
+        };
+        self.turning.fetch_sub(1, SeqCst);
+        next
+    }
+
+    pub(crate) fn shard(&self, claim: &Claim) -> &Shard {
+        &self.shards[claim.shard() as usize]
+    }
+
+    /// Without waking anything; see `Timer::next_deadline`.
+    pub(crate) fn next_deadline(&self) -> Option<Ticks> {
+        let _alone = self.clock.alone();
+        let earliest = self.shards.iter().filter_map(|shard| {
+            shard.drain();
+            shard.next_deadline()
+        });
+        earliest.min()
+    }
+
+    /// Over all shards. Waits for turns that are under way.
+    pub(crate) fn metrics(&self) -> Metrics {
+        let _alone = self.clock.alone();
+        let mut sum = Metrics::default();
+        for shard in &self.shards {
+            let part = loop {
+                match shard.metrics() {
+                    Some(part) => break part,
+                    None => thread::yield_now(),
+                }
+            };
+            sum.armed += u64::from(part.armed);
+            sum.registered += part.registered;
+            sum.fired += part.fired;
+            sum.cancelled += part.cancelled;
+            sum.full_repolls += part.full_repolls;
+            sum.turns += part.turns;
+            sum.vain_turns += part.vain_turns;
+            sum.waker_panics += shard.driver().panics.load(Relaxed);
+            sum.slots += u64::from(shard.slots().capacity());
+            shard.driver().lateness.add_to(&mut sum.lateness);
+        }
+        sum
+    }
+
+    /// What a sleep that asks for no tolerance gets, in ticks.
+    #[inline]
+    pub(crate) fn tolerance(&self) -> u64 {
+        self.config.tolerance
+    }
+
+    /// Keeps turners out while the process is copied.
+    pub(crate) fn freeze(&self) {
+        for shard in &self.shards {
+            while !shard.try_freeze() {
+                thread::yield_now();
+            }
+        }
+    }
+
+    /// Undoes `freeze`.
+    ///
+    /// # Safety
+    /// `freeze` was called, and has not been undone.
+    pub(crate) unsafe fn thaw(&self) {
+        for shard in &self.shards {
+            // SAFETY: by the caller's promise this shard is frozen.
+            unsafe { shard.thaw() };
+        }
+    }
+
+    /// Whether a turn is under way. False before long, if the timer is frozen.
+    pub(crate) fn is_turning(&self) -> bool {
+        self.turning.load(SeqCst) > 0
+    }
+
+    /// The turns that were under way belonged to threads that this process does not have.
+    pub(crate) fn forget_turns(&self) {
+        self.turning.store(0, SeqCst);
+    }
+
+    /// Those who drove it, and those whom it was to wake, belong to threads that this process does
+    /// not have.
+    ///
+    /// # Safety
+    /// Nobody else uses the timer at this time.
+    pub(crate) unsafe fn forget_others(&self) {
+        for shard in &self.shards {
+            // SAFETY: by the caller's promise.
+            unsafe { shard.forget_wakers() };
+        }
+        // SAFETY: as above.
+        unsafe { self.parker.forget() };
+        if let Drive::Caller(Some(waker)) = &self.config.drive {
+            self.parker.attend(waker);
+        }
+    }
+
+    pub(crate) fn seat(&self) -> MutexGuard<'_, Seat> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Becomes the one who drives a timer without a thread, or is told when to try again.
+    fn take_seat(&self) -> bool {
+        let mut seat = self.seat();
+        let me = thread::current();
+        if seat.taken && seat.waiting.iter().all(|thread| thread.id() != me.id()) {
+            seat.waiting.push(me);
+        }
+        !std::mem::replace(&mut seat.taken, true)
+    }
+
+    fn leave_seat(&self) {
+        let mut seat = self.seat();
+        seat.taken = false;
+        for thread in seat.waiting.drain(..) {
+            thread.unpark();
+        }
+    }
+
+    /// Sleeps until `woken`, driving the timer if nobody does.
+    pub(crate) fn wait(
+        self: &Arc<Self>,
+        woken: &dyn Fn() -> bool,
+        waker: &Waker,
+        sleeper: &mut Option<Sleeper>,
+    ) {
+        if matches!(self.config.drive, Drive::Thread(_)) || self.clock.is_virtual() {
+            // A fork may have left a sleep behind that nobody drives.
+            let _ = self.start();
+            while !woken() {
+                thread::park();
+            }
+            return;
+        }
+        let sleeper = sleeper.get_or_insert_with(|| {
+            crate::sys::minimise_timer_slack();
+            Sleeper::new(&self.config)
+        });
+        while !woken() {
+            if !self.take_seat() {
+                thread::park();
+                continue;
+            }
+            self.parker.attend(waker);
+            let next = self.drive();
+            sleeper.sleep(next, || woken() || self.parker.is_pended());
+            self.leave_seat();
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        // Nobody can be waiting: sleeps hold a handle. The thread finds that we are gone, and ends.
+        self.parker.pend();
+    }
+}
