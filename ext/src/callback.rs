@@ -25,8 +25,9 @@ type Function = Box<dyn FnOnce() + Send>;
 /// they come due.
 ///
 /// A handle; clones refer to the same thread. It ends when the last handle is gone, and every
-/// callback has been called or cancelled and its own handle dropped. A function that panics is reported by the panic hook and counted;
-/// the others are called all the same. One that blocks holds up the functions after it.
+/// callback has been called or cancelled and its own handle dropped. A function that panics is
+/// reported by the panic hook and counted; the others are called all the same. One that blocks holds
+/// up the functions after it.
 ///
 /// ```
 /// use moirai_timer_ext::CallbackTimer;

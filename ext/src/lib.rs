@@ -11,13 +11,14 @@
 //! # }
 //! ```
 //!
-//! | | without memory | with `alloc` | with `std` |
-//! |---|---|---|---|
-//! | [`FutureExt`]: `timeout`, `timeout_at`, `delay` | on a timer that is given: `.._on` | | on the global timer |
-//! | [`StreamExt`]: `timeout`, `throttle`, `debounce` | on a timer that is given: `.._on` | `chunks_timeout` | on the global timer |
-//! | [`Deadline`] | yes | | |
-//! | `DelayQueue` | | yes | |
-//! | `CallbackTimer`, `spawn_after` | | | yes |
+//! | | needs |
+//! |---|---|
+//! | [`FutureExt`]: `timeout`, `timeout_at`, `delay` | nothing with a given timer (`.._on`), `std` for the global one |
+//! | [`StreamExt`]: `timeout`, `throttle`, `debounce` | as above |
+//! | [`StreamExt`]: `chunks_timeout` | `alloc` |
+//! | [`Deadline`] | nothing |
+//! | `DelayQueue` | `alloc` |
+//! | `CallbackTimer`, `spawn_after` | `std` |
 //!
 //! A timer that is given is anything that implements [`Handle`](moirai_timer_core::Handle): a
 //! `moirai_timer_std::Timer`, or a reference to a timer on firmware.

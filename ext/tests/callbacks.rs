@@ -1,7 +1,8 @@
 //! Callbacks on a virtual clock: called at their time, or not at all.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -126,7 +127,7 @@ fn callbacks_outlive_the_timer_that_spawned_them_and_then_its_thread_ends() {
     let callbacks = CallbackTimer::new(clock.timer()).unwrap();
     let (sender, receiver) = channel();
     let (alive, ended) = channel::<()>();
-    thread_local!(static ALIVE: std::cell::RefCell<Option<std::sync::mpsc::Sender<()>>> = const { std::cell::RefCell::new(None) });
+    thread_local!(static ALIVE: RefCell<Option<Sender<()>>> = const { RefCell::new(None) });
     callbacks.spawn_after(SECOND, move || ALIVE.set(Some(alive))).detach();
     callbacks.spawn_after(2 * SECOND, move || sender.send(()).unwrap()).detach();
     drop(callbacks);

@@ -13,7 +13,8 @@ use crate::{bench_embedded, compat, cross, embedded, model, sanitize, shell, soa
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Leave out the builds for other targets and the firmware, which may need packages that this machine lacks.
+    /// Leave out the builds for other targets and the firmware, which may need packages that this
+    /// machine lacks.
     #[arg(long)]
     host_only: bool,
 

@@ -39,14 +39,6 @@ impl Workload for Burst {
     const HAS_PRECISION: bool = true;
     const REPEATED: bool = false;
 
-    fn table(&self) -> String {
-        String::new()
-    }
-
-    fn column(&self) -> String {
-        String::new()
-    }
-
     fn measure<P: Peer>(&self, peer: &P) -> Sample {
         let places = Places::<P::Sleep>::new(self.count);
         let deadline = Instant::now() + self.lead;

@@ -32,10 +32,6 @@ impl Workload for Extend {
         after each, too. Turns are how often our engine looked for work meanwhile.";
     const METRICS: &'static [Metric] = &[compared("CPU ns/packet", 1), figure("turns", 0)];
 
-    fn table(&self) -> String {
-        String::new()
-    }
-
     fn column(&self) -> String {
         if self.polled { "reset and poll".into() } else { "reset".into() }
     }

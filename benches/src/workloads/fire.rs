@@ -58,10 +58,6 @@ impl Workload for Fire {
         format!("{} timers", grouped(self.count))
     }
 
-    fn column(&self) -> String {
-        String::new()
-    }
-
     fn measure<P: Peer>(&self, peer: &P) -> Sample {
         let mut rng = Rng::with_seed(1);
         let places = Places::<P::Sleep>::new(self.count);

@@ -42,14 +42,6 @@ impl Workload for Growth {
     const REPEATED: bool = false;
     const ALONE: bool = true;
 
-    fn table(&self) -> String {
-        String::new()
-    }
-
-    fn column(&self) -> String {
-        String::new()
-    }
-
     fn measure<P: Peer>(&self, peer: &P) -> Sample {
         let places = Places::<P::Sleep>::new(self.count);
         let times = peer.run(vec![grow(peer.clone(), places)]).swap_remove(0);

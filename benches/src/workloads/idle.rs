@@ -30,14 +30,6 @@ impl Workload for Idle {
     const REPEATED: bool = false;
     const ALONE: bool = true;
 
-    fn table(&self) -> String {
-        String::new()
-    }
-
-    fn column(&self) -> String {
-        String::new()
-    }
-
     fn measure<P: Peer>(&self, peer: &P) -> Sample {
         let _armed = peer.run(vec![arm(peer.clone())]);
         settle();

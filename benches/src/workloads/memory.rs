@@ -33,10 +33,6 @@ impl Workload for Memory {
     const REPEATED: bool = false;
     const ALONE: bool = true;
 
-    fn table(&self) -> String {
-        String::new()
-    }
-
     fn column(&self) -> String {
         grouped(self.count)
     }

@@ -36,9 +36,15 @@ pub trait Workload {
     const ALONE: bool = false;
 
     /// The variants that share a table share this.
-    fn table(&self) -> String;
+    fn table(&self) -> String {
+        String::new()
+    }
+
     /// Where in the table.
-    fn column(&self) -> String;
+    fn column(&self) -> String {
+        String::new()
+    }
+
     /// Has one peer do it once.
     fn measure<P: Peer>(&self, peer: &P) -> Sample;
 }

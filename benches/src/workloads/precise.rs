@@ -57,10 +57,6 @@ impl Workload for Precise {
         format!("{from} to {to} ms{busy}")
     }
 
-    fn column(&self) -> String {
-        String::new()
-    }
-
     fn measure<P: Peer>(&self, peer: &P) -> Sample {
         let job = run(peer.clone(), self.count, self.durations.clone());
         let measured = || cpu_of(|| peer.run(vec![job]).swap_remove(0));

@@ -35,10 +35,6 @@ impl Workload for Tolerance {
     const HAS_PRECISION: bool = true;
     const REPEATED: bool = false;
 
-    fn table(&self) -> String {
-        String::new()
-    }
-
     fn column(&self) -> String {
         format!("{} ms", self.tolerance.as_millis())
     }

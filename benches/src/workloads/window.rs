@@ -31,10 +31,6 @@ impl Workload for Window {
         million a thread, of which the first 10,000 only fill the window. CPU and wall as above.";
     const METRICS: &'static [Metric] = &[compared("CPU ns/op", 1), compared("wall ns/op", 1)];
 
-    fn table(&self) -> String {
-        String::new()
-    }
-
     fn column(&self) -> String {
         threads(self.threads)
     }

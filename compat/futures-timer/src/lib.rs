@@ -15,9 +15,9 @@ use moirai_timer_std::{Sleep, sleep};
 
 /// A future that completes when its time is up.
 ///
-/// Waits on the global timer of `moirai-timer-std`. Creating one reads the clock and does nothing else; the
-/// first poll that has to wait arms it. Dropping it cancels. Polled after it was ready, it is ready
-/// again.
+/// Waits on the global timer of `moirai-timer-std`. Creating one reads the clock and does nothing
+/// else; the first poll that has to wait arms it. Dropping it cancels. Polled after it was ready, it
+/// is ready again.
 pub struct Delay {
     sleep: Sleep,
 }

@@ -1,4 +1,5 @@
-//! The engine's clock here: nanoseconds of the system's monotonic clock; or, in tests, of a virtual one.
+//! The engine's clock here: nanoseconds of the system's monotonic clock or, in tests, of a virtual
+//! one.
 
 use std::hash::{Hash, Hasher};
 use std::sync::LazyLock;
@@ -167,7 +168,8 @@ pub(crate) fn instant_at(ticks: Ticks) -> Instant {
     ZERO.instant + Duration::from_nanos(ticks.get())
 }
 
-/// Whether `at` is reached by the system's clock. What is far away is seen from a clock that is cheap and lags a little.
+/// Whether `at` is reached by the system's clock. What is far away is seen from a clock that is
+/// cheap and lags a little.
 #[inline]
 fn is_due(at: Ticks) -> bool {
     at.get() <= sys::coarse_nanos() + sys::COARSE_LAG && at <= now()

@@ -189,9 +189,9 @@ impl<S: Store, const N: usize> Listener for Machine<'_, S, N> {
         match touch {
             Touch::Clone => {}
             Touch::Drop => {
-                if !self.seeking.get()
-                    && let Some(action) = self.when_dropped[task].take()
-                {
+                let hook = &self.when_dropped[task];
+                let action = if self.seeking.get() { None } else { hook.take() };
+                if let Some(action) = action {
                     self.act(action);
                 }
             }

@@ -192,10 +192,9 @@ impl Oracle {
         let mut due = vec![];
         for future in self.places.iter_mut().flatten() {
             let at = future.alarm();
-            if at <= now
-                && let Some(Armed { task, had }) = future.armed.take()
-            {
-                due.push(Wake { task, from: earliest(had), at });
+            if at <= now {
+                let wake = |Armed { task, had }| Wake { task, from: earliest(had), at };
+                due.extend(future.armed.take().map(wake));
             } else if let Some(armed) = &mut future.armed {
                 armed.had.retain(|at| *at > now);
             }
