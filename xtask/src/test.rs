@@ -9,7 +9,9 @@ use anyhow::{Context, Result, ensure};
 use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
-use crate::{bench_embedded, compat, cross, embedded, model, sanitize, shell, soak, workspace};
+use crate::{
+    bench_embedded, compat, cross, embedded, model, sanitize, shell, soak, tools, workspace,
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -34,6 +36,7 @@ const STEPS: &[(&str, Step)] = &[
     ("stand-ins", compat::test),
     ("doc", doc),
     ("package", package),
+    ("oldest compiler", oldest_compiler),
     ("smoke", smoke),
     ("sanitizers", |sh, _| sanitize::concurrent(sh)),
     ("soak", |sh, _| soak::short(sh)),
@@ -141,6 +144,25 @@ fn package(sh: &Shell, published: &[Package]) -> Result<()> {
             let strayed = file.starts_with("target/") || bytes > LARGEST_PACKAGED_FILE;
             ensure!(!strayed, "{name} would hold {file}, of {bytes} bytes");
         }
+    }
+    Ok(())
+}
+
+/// The published crates, by the oldest compiler that they promise to be built by.
+fn oldest_compiler(sh: &Shell, published: &[Package]) -> Result<()> {
+    if !tools::has_rustup(sh) {
+        eprintln!("left out: there is no rustup to ask for older compilers");
+        return Ok(());
+    }
+    for package in published {
+        let version = package.rust_version.as_ref().context("it promises none")?;
+        let (name, toolchain) = (&**package.name, format!("+{version}"));
+        tools::toolchain(sh, &version.to_string())?;
+        let target = workspace::root().join("target/oldest");
+        shell::run(tools::outside(cmd!(
+            sh,
+            "cargo {toolchain} check -p {name} --all-features --target-dir {target}"
+        )))?;
     }
     Ok(())
 }

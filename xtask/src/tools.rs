@@ -30,24 +30,28 @@ pub(crate) fn install(sh: &Shell, tool: &str) -> Result<String> {
 
 /// Sees to it that there is a nightly compiler.
 pub(crate) fn nightly(sh: &Shell) -> Result<()> {
-    if rustc_works(sh) {
-        return Ok(());
-    }
-    if cmd!(sh, "rustup --version").quiet().ignore_stderr().ignore_stdout().run().is_err() {
-        bail!("this needs a nightly compiler, and there is no rustup to ask for one");
-    }
-    eprintln!("Installing a nightly compiler");
-    shell::run(cmd!(sh, "rustup toolchain install nightly --profile minimal"))
-        .context("this needs a nightly compiler: `rustup toolchain install nightly`")
+    toolchain(sh, "nightly")
 }
 
-fn rustc_works(sh: &Shell) -> bool {
-    outside(cmd!(sh, "rustc {NIGHTLY} --version"))
-        .quiet()
-        .ignore_stderr()
-        .ignore_stdout()
-        .run()
-        .is_ok()
+/// Sees to it that there is a compiler of that name or number.
+pub(crate) fn toolchain(sh: &Shell, name: &str) -> Result<()> {
+    if succeeds(outside(cmd!(sh, "rustc +{name} --version"))) {
+        return Ok(());
+    }
+    if !has_rustup(sh) {
+        bail!("this needs the compiler {name:?}, and there is no rustup to ask for it");
+    }
+    eprintln!("Installing the compiler {name:?}");
+    shell::run(cmd!(sh, "rustup toolchain install {name} --profile minimal"))
+        .with_context(|| format!("this needs a compiler: `rustup toolchain install {name}`"))
+}
+
+pub(crate) fn has_rustup(sh: &Shell) -> bool {
+    succeeds(cmd!(sh, "rustup --version"))
+}
+
+fn succeeds(command: Cmd<'_>) -> bool {
+    command.quiet().ignore_stderr().ignore_stdout().run().is_ok()
 }
 
 /// The command, without what the cargo that runs this program has set to keep its toolchain.
