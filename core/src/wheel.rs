@@ -81,8 +81,10 @@ pub struct WheelStore<M, const G: u32, const LEVELS: usize> {
     near: u32,
     far: u32,
     /// The current span. What is due in it or earlier is in the heap, what is later in a bucket
-    /// that starts later.
+    /// that starts later, unless [it is being sorted](Self::sorting).
     span: u64,
+    /// Whether the last call of `sort` was not done: there may be buckets that start now or before.
+    sorting: bool,
     occupied: [u64; LEVELS],
     /// The first timer of each bucket's lists, index plus one; 0: none.
     heads: [[[u32; LISTS]; BUCKETS]; LEVELS],
@@ -97,6 +99,7 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
             near: 0,
             far: 0,
             span: 0,
+            sorting: false,
             occupied: [0; LEVELS],
             heads: [[[0; LISTS]; BUCKETS]; LEVELS],
         }
@@ -174,8 +177,8 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
         Some((bucket, (current + ahead) << (BITS * level as u32)))
     }
 
-    /// Moves timers from a bucket to where they belong now, some `limit` at most.
-    fn refile(&mut self, level: usize, bucket: usize, limit: usize) {
+    /// Moves timers from a bucket to where they belong now, some `limit` or a few more; how many.
+    fn refile(&mut self, level: usize, bucket: usize, limit: usize) -> usize {
         let mut heads = core::mem::take(&mut self.heads[level][bucket]);
         let mut moved = 0;
         while moved < limit && heads != [0; LISTS] {
@@ -205,26 +208,7 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
         if heads == [0; LISTS] {
             self.occupied[level] &= !(1 << bucket);
         }
-    }
-
-    /// Makes the span of `now` the current one.
-    fn advance(&mut self, now: Ticks) {
-        let target = now.get() >> G;
-        if target <= self.span {
-            return;
-        }
-        while self.far > 0 {
-            let earliest = (0..LEVELS)
-                .filter_map(|level| self.first_bucket(level).map(|(b, start)| (start, level, b)))
-                .min();
-            let Some((start, level, bucket)) = earliest.filter(|(start, ..)| *start <= target)
-            else {
-                break;
-            };
-            self.span = start;
-            self.refile(level, bucket, usize::MAX);
-        }
-        self.span = target;
+        moved
     }
 }
 
@@ -249,8 +233,35 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> Store for WheelStore<M, 
         place != 0
     }
 
+    /// Makes the span of `now` the current one.
+    fn sort(&mut self, now: Ticks, steps: usize) -> bool {
+        let target = self.span.max(now.get() >> G);
+        if target == self.span && !self.sorting {
+            return true;
+        }
+        let mut moved = 0;
+        while self.far > 0 {
+            let earliest = (0..LEVELS)
+                .filter_map(|level| self.first_bucket(level).map(|(b, start)| (start, level, b)))
+                .min();
+            let Some((start, level, bucket)) = earliest.filter(|(start, ..)| *start <= target)
+            else {
+                break;
+            };
+            if moved >= steps {
+                self.sorting = true;
+                return false;
+            }
+            self.span = start;
+            moved += self.refile(level, bucket, steps - moved);
+        }
+        self.sorting = false;
+        self.span = target;
+        true
+    }
+
     fn pop_due(&mut self, now: Ticks) -> Option<u32> {
-        self.advance(now);
+        debug_assert!(self.far == 0 || self.span >= now.get() >> G, "it is sorted");
         let first = self.memory.look().0.first().copied().filter(|_| self.near > 0)?;
         if { first.at } > now {
             return None;
@@ -261,10 +272,10 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> Store for WheelStore<M, 
 
     fn next(&self) -> Option<Ticks> {
         let (entries, nodes) = self.memory.look();
-        if self.near > 0 {
-            return Some(entries[0].at);
+        let mut earliest = (self.near > 0).then(|| entries[0].at);
+        if earliest.is_some() && !self.sorting {
+            return earliest;
         }
-        let mut earliest = None;
         for level in 0..LEVELS {
             let Some((bucket, start)) = self.first_bucket(level) else { continue };
             let start = Ticks::new(start << G);
@@ -296,7 +307,8 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> Store for WheelStore<M, 
             let following = (self.span >> (BITS * level as u32)) + 1;
             let bucket = following as usize % BUCKETS;
             if self.occupied[level] & (1 << bucket) != 0 {
-                return self.refile(level, bucket, steps);
+                self.refile(level, bucket, steps);
+                return;
             }
         }
     }
@@ -335,6 +347,11 @@ mod tests {
         WheelStore::with_memory(Vectors(vec![], vec![WheelNode::EMPTY; 64]))
     }
 
+    fn pop_due<S: Store>(wheel: &mut S, now: Ticks) -> Option<u32> {
+        assert!(wheel.sort(now, usize::MAX));
+        wheel.pop_due(now)
+    }
+
     /// Every node is where it says: in the heap if it is due in the present span, otherwise in the
     /// list of a bucket that covers its deadline and begins later.
     fn sound<const G: u32, const LEVELS: usize>(wheel: &WheelStore<Vectors, G, LEVELS>) {
@@ -356,7 +373,8 @@ mod tests {
                         let covering = node.at.get() >> G >> (BITS * level as u32);
                         assert_eq!((node.place, index % LISTS), (place, list));
                         assert_eq!(covering as usize % BUCKETS, bucket);
-                        assert!(covering > wheel.span >> (BITS * level as u32));
+                        let current = wheel.span >> (BITS * level as u32);
+                        assert!(covering > current || wheel.sorting && covering == current);
                         (at, place) = (node.next, at);
                         far += 1;
                     }
@@ -389,7 +407,7 @@ mod tests {
                             continue;
                         };
                         let mut wheel = wheel::<0, 12>();
-                        wheel.advance(Ticks::new(start));
+                        assert!(wheel.sort(Ticks::new(start), usize::MAX));
                         wheel.set(7, Ticks::new(at));
                         assert_eq!(
                             wheel.next(),
@@ -397,9 +415,9 @@ mod tests {
                             "one timer is known exactly"
                         );
                         if at > start {
-                            assert_eq!(wheel.pop_due(Ticks::new(at - 1)), None);
+                            assert_eq!(pop_due(&mut wheel, Ticks::new(at - 1)), None);
                         }
-                        assert_eq!(wheel.pop_due(Ticks::new(at)), Some(7), "{start} to {at}");
+                        assert_eq!(pop_due(&mut wheel, Ticks::new(at)), Some(7), "{start} to {at}");
                         assert_eq!(wheel.len(), 0);
                     }
                 }
@@ -413,7 +431,7 @@ mod tests {
         wheel.set(1, Ticks::NEVER);
         wheel.set(2, Ticks::LAST);
         assert_eq!(wheel.next(), Some(Ticks::LAST));
-        assert_eq!(wheel.pop_due(Ticks::LAST), Some(2));
+        assert_eq!(pop_due(&mut wheel, Ticks::LAST), Some(2));
         assert_eq!(wheel.next(), Some(Ticks::NEVER));
         assert!(wheel.remove(1));
         assert_eq!(wheel.next(), None);
@@ -428,7 +446,7 @@ mod tests {
             let start = 2 * span;
             (0..64).for_each(|i| wheel.set(i, Ticks::new(start + random(&mut state) % span)));
             assert_eq!(wheel.next(), Some(Ticks::new(start)), "too many to look at");
-            wheel.advance(Ticks::new(span + 1));
+            assert!(wheel.sort(Ticks::new(span + 1), usize::MAX));
             assert_eq!(wheel.occupied[level].count_ones(), 1);
             wheel.tidy(64);
             assert_eq!(wheel.occupied[level], 0);
@@ -438,11 +456,29 @@ mod tests {
     }
 
     #[test]
+    fn a_crowd_is_sorted_little_by_little_and_nothing_is_popped_before_its_turn() {
+        let mut wheel = wheel::<4, 12>();
+        // All are due in one span, and in one bucket of the level above; the earliest last.
+        let at = |index: u32| Ticks::new((1 << 14) + 15 - u64::from(index) / 4);
+        (0..64).for_each(|index| wheel.set(index, at(index)));
+        let now = at(0);
+        let mut rounds = 1;
+        while !wheel.sort(now, 8) {
+            assert!(wheel.next() <= Some(at(63)), "it is not to be slept through");
+            sound(&wheel);
+            rounds += 1;
+        }
+        assert_eq!(rounds, 64 / 8);
+        let popped: Vec<_> = std::iter::from_fn(|| wheel.pop_due(now)).map(at).collect();
+        assert!(popped.is_sorted() && popped.len() == 64);
+    }
+
+    #[test]
     fn a_bucket_that_is_tidied_in_part_keeps_the_rest() {
         let mut wheel = wheel::<0, 12>();
         // All of them are in bucket 2 of level 1.
         (0..64).for_each(|index| wheel.set(index, Ticks::new(64 + u64::from(index) % 32)));
-        wheel.advance(Ticks::new(33));
+        assert!(wheel.sort(Ticks::new(33), usize::MAX));
         let left = |wheel: &WheelStore<Vectors, 0, 12>| {
             let mut heads = wheel.heads[1][2].to_vec();
             let next = |head: &u32| wheel.memory.1[*head as usize - 1].next;
@@ -465,7 +501,7 @@ mod tests {
 
         let mut wheel = self::wheel::<0, 12>();
         (0..64).for_each(|index| wheel.set(index, Ticks::new(64 + u64::from(index) % 32)));
-        wheel.advance(Ticks::new(33));
+        assert!(wheel.sort(Ticks::new(33), usize::MAX));
         wheel.tidy(8);
         for index in 0..64 {
             assert!(wheel.remove(index));

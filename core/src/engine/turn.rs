@@ -12,6 +12,9 @@ use super::{Drained, HELPING, Inside};
 /// How many commands a turn applies before it looks at the clock again.
 const CHUNK: u32 = 64;
 
+/// How many timers a turn sorts before it leaves the section.
+const SORTING: usize = 256;
+
 /// How many timers a turn pops before it looks at them.
 const LOOKAHEAD: usize = if PREFETCHES { batch::SIZE } else { 1 };
 
@@ -105,7 +108,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         }
     }
 
-    /// One visit to the exclusive section. Ends with the next deadline, or with a full batch.
+    /// One visit to the exclusive section. Ends with the next deadline; or without, when the batch is
+    /// full, or there is more to sort.
     fn pass(&self, inside: &mut Inside<S>, batch: &mut WakeBatch<'_, D>) -> Option<Ticks> {
         inside.turns += 1;
         if inside.backlog == 0 {
@@ -116,7 +120,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             self.apply(inside, CHUNK);
             let fired = inside.fired;
             let (all, now) = self.fire(inside, batch);
-            if no_news && inside.fired == fired && now >= self.alarm() {
+            if all && no_news && inside.fired == fired && now >= self.alarm() {
                 inside.vain_turns += 1;
             }
             no_news = false;
@@ -149,13 +153,16 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         }
     }
 
-    /// Moves what is due into the batch. Whether all of it fits, and the present, or zero if there
-    /// was no need to ask for it.
+    /// Moves what is due into the batch. Whether that was all of it, and the present, or zero if
+    /// there was no need to ask for it.
     fn fire(&self, inside: &mut Inside<S>, batch: &mut WakeBatch<'_, D>) -> (bool, Ticks) {
         if inside.store.is_empty() {
             return (true, Ticks::ZERO);
         }
         let now = self.driver.now();
+        if !inside.store.sort(now, SORTING) {
+            return (false, now);
+        }
         loop {
             let mut due = heapless::Vec::<u32, LOOKAHEAD>::new();
             while due.len() < batch.room().min(LOOKAHEAD) {

@@ -39,6 +39,12 @@ impl<S: Store> Store for Checked<S> {
         removed
     }
 
+    fn sort(&mut self, now: Ticks, steps: usize) -> bool {
+        let sorted = self.store.sort(now, steps);
+        assert_eq!(self.store.len() as usize, self.map.len());
+        sorted
+    }
+
     fn pop_due(&mut self, now: Ticks) -> Option<u32> {
         let due = self.earliest().filter(|at| *at <= now);
         let popped = self.store.pop_due(now);
