@@ -42,6 +42,12 @@ pub trait Driver {
     /// wait: set an interrupt pending, unpark a thread.
     fn pend(&self);
 
+    /// Whether whoever arms or drops a sleep may keep a turn out for a moment, when it has found
+    /// thousands of commands waiting and applies some. It may, where turns are asked for again.
+    fn may_drain(&self) -> bool {
+        true
+    }
+
     /// Wakes a task. A driver that lives with unwinding catches panics here; from one that gets
     /// through, the engine recovers by a [`pend`](Self::pend).
     fn wake(&self, waker: Waker) {

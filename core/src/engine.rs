@@ -60,6 +60,13 @@ pub type Timer<D, const N: usize> = Engine<D, [Slot; N], HeapStore<Inline<N>>>;
 /// How many commands a caller of [`Engine::drain`] applies at most.
 const HELPING: u32 = 256;
 
+/// From how many commands on a producer applies some. Fewer may wait for the next turn, and may
+/// annihilate each other until then; more would hold up whoever brings them into order.
+const CROWD: u32 = 1 << 14;
+
+/// How many commands it applies then, each time that so many have come.
+const SHARE: u32 = 32;
+
 /// What producers write. On machines with caches it has lines of its own.
 #[cfg_attr(target_pointer_width = "64", repr(align(64)))]
 #[derive(Debug)]

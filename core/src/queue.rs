@@ -4,32 +4,47 @@
 //! with one swap. Because nothing is ever popped singly, a producer that is preempted half-way
 //! blocks nobody, and the stack has no ABA problem.
 
-use crate::sync::{AtomicU32, Ordering::*};
+use crate::sync::{AtomicUsize, Ordering::*};
 
 use crate::{Slot, Slots};
 
 #[derive(Debug)]
 pub(crate) struct CommandQueue {
-    /// Index plus one of the slot that was pushed last; 0 when there is no news.
-    head: AtomicU32,
+    /// Index plus one of the slot that was pushed last, or 0 when there is no news; and above that,
+    /// where a word has room for it, how many slots there are.
+    head: AtomicUsize,
+}
+
+fn head(newest: u32, count: u32) -> usize {
+    (u64::from(count) << 32 | u64::from(newest)) as usize
+}
+
+fn newest(head: usize) -> u32 {
+    head as u32
+}
+
+fn count(head: usize) -> u32 {
+    (head as u64 >> 32) as u32
 }
 
 impl CommandQueue {
     pub(crate) const fn new() -> CommandQueue {
-        CommandQueue { head: AtomicU32::new(0) }
+        CommandQueue { head: AtomicUsize::new(0) }
     }
 
-    /// Links a slot. The caller is the one that set its *queued* flag.
+    /// Links a slot. The caller is the one that set its *queued* flag. Returns how many are linked
+    /// then; on a 32-bit machine, 1.
     ///
     /// Sequentially consistent: the alarm is read after this.
-    pub(crate) fn push(&self, slot: &Slot, index: u32) {
+    pub(crate) fn push(&self, slot: &Slot, index: u32) -> u32 {
         let link = &slot.next;
-        let mut head = self.head.load(Relaxed);
+        let mut seen = self.head.load(Relaxed);
         loop {
-            link.store(head, Relaxed);
-            match self.head.compare_exchange_weak(head, index + 1, SeqCst, Relaxed) {
-                Ok(_) => return,
-                Err(seen) => head = seen,
+            link.store(newest(seen), Relaxed);
+            let linked = count(seen) + 1;
+            match self.head.compare_exchange_weak(seen, head(index + 1, linked), SeqCst, Relaxed) {
+                Ok(_) => return linked,
+                Err(changed) => seen = changed,
             }
         }
     }
@@ -44,7 +59,7 @@ impl CommandQueue {
         if self.is_empty() {
             return 0;
         }
-        let mut newest = self.head.swap(0, SeqCst);
+        let mut newest = newest(self.head.swap(0, SeqCst));
         let mut first = 0;
         while newest != 0 {
             let link = &slots.slot(newest - 1).next;

@@ -10,11 +10,13 @@
 #[cfg(loom)]
 mod modelled;
 #[cfg(loom)]
-pub(crate) use modelled::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, UnsafeCell};
+pub(crate) use modelled::{
+    AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, UnsafeCell,
+};
 
 pub(crate) use portable_atomic::Ordering;
 #[cfg(not(loom))]
-pub(crate) use portable_atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32};
+pub(crate) use portable_atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicUsize};
 
 #[cfg(all(not(loom), target_has_atomic = "64"))]
 pub(crate) use portable_atomic::AtomicU64;

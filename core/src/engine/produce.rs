@@ -8,6 +8,8 @@ use crate::sync::Ordering::*;
 use crate::ticks::{duration_of, ticks_in};
 use crate::{Claim, Driver, Engine, Handle, RegisterError, Slot, Slots, Store, Ticks};
 
+use super::{CROWD, SHARE};
+
 impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// Takes a slot if there is one at hand: one that was cancelled, or one of the pool.
     #[inline]
@@ -67,11 +69,34 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     }
 
     #[inline]
+    fn push(&self, slot: &Slot, index: u32) {
+        let waiting = self.producers.queue.push(slot, index);
+        if waiting >= CROWD && waiting.is_multiple_of(SHARE) {
+            self.help();
+        }
+    }
+
+    /// Applies as many commands as have come since the last time. If millions of them gathered,
+    /// whoever turns then would have to bring them into order at once.
+    #[cold]
+    fn help(&self) {
+        if !self.driver.may_drain() {
+            return;
+        }
+        let Some(mut inside) = self.inside.try_enter() else { return };
+        if inside.backlog == 0 {
+            inside.backlog = self.producers.queue.take(&self.slots);
+        }
+        self.apply(&mut inside, SHARE);
+        self.leave(inside);
+    }
+
+    #[inline]
     fn tell(&self, slot: &Slot, index: u32, news: News, at: Ticks) {
         match news {
             News::Silent => return,
             News::Merged => {}
-            News::Push => self.producers.queue.push(slot, index),
+            News::Push => self.push(slot, index),
         }
         if at.mirrored().get() > self.published.alarm.load(SeqCst) {
             self.driver.pend();
@@ -146,7 +171,7 @@ unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
         let (goes, waker) = unsafe { slot.release(ended) };
         match goes {
             Released::Free => self.producers.pool.give(&self.slots, index),
-            Released::Push => self.producers.queue.push(slot, index),
+            Released::Push => self.push(slot, index),
             Released::Left => self.producers.cancelled.store(index + 1, Relaxed),
         }
         // Last, because it runs code of the task's.

@@ -109,7 +109,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     }
 
     /// One visit to the exclusive section. Ends with the next deadline; or without, when the batch is
-    /// full, or there is more to sort.
+    /// full, or there is more to apply or to sort: others are to have their turn.
     fn pass(&self, inside: &mut Inside<S>, batch: &mut WakeBatch<'_, D>) -> Option<Ticks> {
         inside.turns += 1;
         if inside.backlog == 0 {
@@ -126,11 +126,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             no_news = false;
             // A timer is moved a few times on its way, so this keeps up with any rate.
             inside.store.tidy(CHUNK as usize + 4 * (inside.fired - fired) as usize);
-            if !all {
+            if !all || inside.backlog != 0 {
                 return None;
-            }
-            if inside.backlog != 0 {
-                continue;
             }
             let next = earliest(inside);
             self.published.alarm.store(next.mirrored().get(), SeqCst);
@@ -202,7 +199,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     }
 
     /// Applies at most `limit` commands of the backlog to the store.
-    fn apply(&self, inside: &mut Inside<S>, limit: u32) -> Drained {
+    pub(super) fn apply(&self, inside: &mut Inside<S>, limit: u32) -> Drained {
         let mut free = Chain::new();
         let mut applied = 0;
         while inside.backlog != 0 && applied < limit {

@@ -66,6 +66,7 @@ atomic! {
     AtomicU16: u16;
     AtomicU32: u32;
     AtomicU64: u64;
+    AtomicUsize: usize;
 }
 
 /// Data, and a cell of loom's that stands for it.

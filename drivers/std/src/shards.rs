@@ -46,6 +46,11 @@ impl Driver for ShardDriver {
         self.parker.pend();
     }
 
+    /// A virtual clock has nobody who would turn again.
+    fn may_drain(&self) -> bool {
+        !self.clock.is_virtual()
+    }
+
     fn wake(&self, waker: Waker) {
         #[cfg(feature = "test-util")]
         if let Clock::Virtual(time) = &self.clock {
