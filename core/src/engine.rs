@@ -64,7 +64,8 @@ const HELPING: u32 = 256;
 /// annihilate each other until then; more would hold up whoever brings them into order.
 const CROWD: u32 = 1 << 14;
 
-/// How many commands it applies then, each time that so many have come.
+/// Each time that so many more have come, it applies twice as many: so it is done with what it has
+/// taken when half as many have come, and what it takes next is never more than 2 * `CROWD`.
 const SHARE: u32 = 32;
 
 /// What producers write. On machines with caches it has lines of its own.

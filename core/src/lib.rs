@@ -78,4 +78,4 @@ pub use store::Store;
 pub use ticks::Ticks;
 pub use timeout::{Elapsed, Timeout};
 pub use waker_queue::WakerQueue;
-pub use wheel::{WheelMemory, WheelNode, WheelStore};
+pub use wheel::{WheelArrays, WheelMemory, WheelNode, WheelStore};

@@ -181,6 +181,7 @@ mod models {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sync::AtomicU32;
     use std::{thread, vec, vec::Vec};
 
     fn order(slots: &impl Slots, mut at: u32) -> Vec<u32> {

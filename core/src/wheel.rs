@@ -18,6 +18,8 @@
 //! moved there little by little: [`tidy`](Store::tidy) moves a few on each turn, so that no turn
 //! has to move a million at once.
 
+use core::ops::IndexMut;
+
 use crate::heap::{HeapEntry, Positions, settle};
 use crate::prefetch::prefetch;
 use crate::{Store, Ticks};
@@ -49,26 +51,75 @@ impl WheelNode {
     pub const EMPTY: WheelNode = WheelNode { at: Ticks::ZERO, next: 0, place: 0 };
 }
 
-impl Positions for [WheelNode] {
+/// Nodes that are told where in the heap they are.
+struct Places<'a, N: ?Sized>(&'a mut N);
+
+impl<N: IndexMut<usize, Output = WheelNode> + ?Sized> Positions for Places<'_, N> {
     #[inline]
     fn note(&mut self, index: u32, position: usize) {
-        self[index as usize].place = NEAR | position as u32;
+        self.0[index as usize].place = NEAR | position as u32;
     }
 }
 
 /// Where a [`WheelStore`] keeps its nodes, and the entries of its heap.
 pub trait WheelMemory {
+    /// The nodes, by the index of the slot. A slice serves, if it need not grow without a pause.
+    type Nodes: IndexMut<usize, Output = WheelNode> + ?Sized;
+
     /// The heap's entries, and the nodes.
-    fn parts(&mut self) -> (&mut [HeapEntry], &mut [WheelNode]);
+    fn parts(&mut self) -> (&mut [HeapEntry], &mut Self::Nodes);
 
     /// The same.
-    fn look(&self) -> (&[HeapEntry], &[WheelNode]);
+    fn look(&self) -> (&[HeapEntry], &Self::Nodes);
 
-    /// Makes the nodes at least `capacity` long, new ones [`EMPTY`](WheelNode::EMPTY), if it can.
+    /// How many nodes there are.
+    fn capacity(&self) -> u32;
+
+    /// Makes that at least `capacity`, new ones [`EMPTY`](WheelNode::EMPTY), if it can.
     fn reserve(&mut self, capacity: u32);
 
     /// Makes the entries at least `len` long, if it can.
     fn reserve_near(&mut self, len: u32);
+}
+
+/// Room for the slots 0 to `N`, in the value itself.
+#[derive(Debug)]
+pub struct WheelArrays<const N: usize> {
+    near: [HeapEntry; N],
+    nodes: [WheelNode; N],
+}
+
+impl<const N: usize> WheelArrays<N> {
+    /// Nothing is there.
+    pub const fn new() -> Self {
+        WheelArrays { near: [HeapEntry::EMPTY; N], nodes: [WheelNode::EMPTY; N] }
+    }
+}
+
+impl<const N: usize> Default for WheelArrays<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> WheelMemory for WheelArrays<N> {
+    type Nodes = [WheelNode];
+
+    fn parts(&mut self) -> (&mut [HeapEntry], &mut [WheelNode]) {
+        (&mut self.near, &mut self.nodes)
+    }
+
+    fn look(&self) -> (&[HeapEntry], &[WheelNode]) {
+        (&self.near, &self.nodes)
+    }
+
+    fn capacity(&self) -> u32 {
+        N as u32
+    }
+
+    fn reserve(&mut self, _: u32) {}
+
+    fn reserve_near(&mut self, _: u32) {}
 }
 
 /// A wheel of `LEVELS` levels over spans of 2^`G` ticks: set and remove in O(1), pop in O(log n)
@@ -113,7 +164,12 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
             self.memory.reserve_near(self.near);
             let (entries, nodes) = self.memory.parts();
             let len = self.near as usize;
-            return settle(&mut entries[..len], nodes, len - 1, HeapEntry { at, index });
+            return settle(
+                &mut entries[..len],
+                &mut Places(nodes),
+                len - 1,
+                HeapEntry { at, index },
+            );
         };
         let mut level = (ahead.ilog2() / BITS).saturating_sub(1);
         while (span >> (BITS * level)) - (self.span >> (BITS * level)) >= BUCKETS as u64 {
@@ -142,7 +198,7 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
             let (hole, len) = ((place & !NEAR) as usize, self.near as usize);
             let last = entries[len];
             if hole < len {
-                settle(&mut entries[..len], nodes, hole, last);
+                settle(&mut entries[..len], &mut Places(nodes), hole, last);
             }
             return;
         }
@@ -214,19 +270,20 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
 
 impl<M: WheelMemory, const G: u32, const LEVELS: usize> Store for WheelStore<M, G, LEVELS> {
     fn set(&mut self, index: u32, at: Ticks) {
-        match self.memory.look().1.get(index as usize) {
-            None => self.memory.reserve(index + 1),
-            Some(WheelNode { place: 0, .. }) => {}
-            Some(&WheelNode { place, .. }) => self.unfile(index, place),
+        if index >= self.memory.capacity() {
+            self.memory.reserve(index + 1);
+        } else {
+            self.remove(index);
         }
         self.file(index, at);
     }
 
+    #[inline]
     fn remove(&mut self, index: u32) -> bool {
-        let Some(WheelNode { place, .. }) = self.memory.look().1.get(index as usize).copied()
-        else {
+        if index >= self.memory.capacity() {
             return false;
-        };
+        }
+        let place = self.memory.look().1[index as usize].place;
         if place != 0 {
             self.unfile(index, place);
         }
@@ -327,11 +384,16 @@ mod tests {
     struct Vectors(Vec<HeapEntry>, Vec<WheelNode>);
 
     impl WheelMemory for Vectors {
+        type Nodes = [WheelNode];
+
         fn parts(&mut self) -> (&mut [HeapEntry], &mut [WheelNode]) {
             (&mut self.0, &mut self.1)
         }
         fn look(&self) -> (&[HeapEntry], &[WheelNode]) {
             (&self.0, &self.1)
+        }
+        fn capacity(&self) -> u32 {
+            self.1.len() as u32
         }
         fn reserve(&mut self, capacity: u32) {
             self.1.resize(capacity as usize, WheelNode::EMPTY);

@@ -42,7 +42,7 @@ mod task;
 #[cfg(feature = "std")]
 pub use forever::forever;
 pub use handoff::Handoff;
-pub use manual_rig::{Heap, ManualRig, ManualTimer, Wheel, WheelArrays};
+pub use manual_rig::{Heap, ManualRig, ManualTimer, Wheel};
 pub use rig::{AloneRig, CAPACITY, ClockRig, Outcome, Rig, TooSlow, run};
 #[cfg(feature = "std")]
 pub use std_rigs::{BlockOn, Global, Threaded, Turned, until};

@@ -4,8 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use moirai_timer_core::{
-    Drained, Engine, HeapEntry, HeapStore, Inline, ManualDriver, Metrics, Slot, Store, Ticks,
-    WheelMemory, WheelNode, WheelStore,
+    Drained, Engine, HeapStore, Inline, ManualDriver, Metrics, Slot, Store, Ticks, WheelArrays,
+    WheelStore,
 };
 
 #[cfg(feature = "std")]
@@ -19,28 +19,7 @@ pub type ManualTimer<const HZ: u64, S = Heap> = Engine<ManualDriver<HZ>, [Slot; 
 pub type Heap = HeapStore<Inline<CAPACITY>>;
 
 /// A wheel over spans of 2^`G` ticks.
-pub type Wheel<const G: u32> = WheelStore<WheelArrays, G, 12>;
-
-/// Room for a wheel.
-#[derive(Debug)]
-pub struct WheelArrays {
-    near: [HeapEntry; CAPACITY],
-    nodes: [WheelNode; CAPACITY],
-}
-
-impl WheelMemory for WheelArrays {
-    fn parts(&mut self) -> (&mut [HeapEntry], &mut [WheelNode]) {
-        (&mut self.near, &mut self.nodes)
-    }
-
-    fn look(&self) -> (&[HeapEntry], &[WheelNode]) {
-        (&self.near, &self.nodes)
-    }
-
-    fn reserve(&mut self, _capacity: u32) {}
-
-    fn reserve_near(&mut self, _len: u32) {}
-}
+pub type Wheel<const G: u32> = WheelStore<WheelArrays<CAPACITY>, G, 12>;
 
 /// A timer that nothing drives but the case itself.
 pub struct ManualRig<const HZ: u64, S: 'static = Heap> {
@@ -66,8 +45,7 @@ impl<const HZ: u64> ManualRig<HZ> {
 impl<const HZ: u64, const G: u32> ManualRig<HZ, Wheel<G>> {
     /// A timer with a wheel, whose clock stands at `now`. Its memory is not given back.
     pub fn wheel_at(now: Ticks) -> Self {
-        let (near, nodes) = ([HeapEntry::EMPTY; CAPACITY], [WheelNode::EMPTY; CAPACITY]);
-        Self::with_store(now, WheelStore::with_memory(WheelArrays { near, nodes }))
+        Self::with_store(now, WheelStore::with_memory(WheelArrays::new()))
     }
 }
 

@@ -51,12 +51,18 @@ impl HeapMemory for HeapVectors {
 struct WheelVectors(Vec<HeapEntry>, Vec<WheelNode>);
 
 impl WheelMemory for WheelVectors {
+    type Nodes = [WheelNode];
+
     fn parts(&mut self) -> (&mut [HeapEntry], &mut [WheelNode]) {
         (&mut self.0, &mut self.1)
     }
 
     fn look(&self) -> (&[HeapEntry], &[WheelNode]) {
         (&self.0, &self.1)
+    }
+
+    fn capacity(&self) -> u32 {
+        self.1.len() as u32
     }
 
     fn reserve(&mut self, capacity: u32) {
@@ -273,6 +279,31 @@ fn a_clock_that_stands_still_counts_every_sleep<S: Store>(store: impl Fn() -> S)
 }
 
 /// Every duration, on clocks of every rate, against arithmetic in 128 bits and more.
+/// Nobody turns, and commands gather. Beyond some thousands, those who bring more apply some, a few
+/// with each: nobody has to pay for all, and the next turn finds no more than that.
+#[test]
+fn commands_do_not_gather_by_the_million() {
+    const COUNT: u64 = 200_000;
+    let timer = timer(Ticks::ZERO, COUNT as usize, HeapStore::with_memory(HeapVectors::default()));
+    let mut sleeps = Vec::new();
+    let mut applied = 0;
+    for armed in 1..=COUNT {
+        // Each is earlier than all before it, and the first in is the first that is applied. So the
+        // earliest that the store knows says how many it knows.
+        let mut sleep = timer.sleep_until(Ticks::new(2 * COUNT - armed));
+        assert!(!poll(&mut sleep, Waker::noop()));
+        sleeps.push(sleep);
+        let known = timer.next_deadline().map_or(0, |at| 2 * COUNT - at.get());
+        assert!(known - applied <= 64, "{} at once", known - applied);
+        assert!(armed - known <= 3 << 14, "{} have gathered", armed - known);
+        assert!(armed >= 1 << 14 || known == 0, "few may wait: they could annihilate each other");
+        applied = known;
+    }
+    assert!(applied > COUNT / 2);
+    let metrics = timer.metrics().unwrap();
+    assert_eq!((u64::from(metrics.armed), metrics.turns), (COUNT, 0));
+}
+
 #[test]
 fn every_duration_is_rounded_up_to_ticks_or_is_never() {
     fn on<const HZ: u64>() {

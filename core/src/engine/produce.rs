@@ -76,7 +76,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         }
     }
 
-    /// Applies as many commands as have come since the last time. If millions of them gathered,
+    /// Applies more commands than have come since the last time. If millions of them gathered,
     /// whoever turns then would have to bring them into order at once.
     #[cold]
     fn help(&self) {
@@ -87,7 +87,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         if inside.backlog == 0 {
             inside.backlog = self.producers.queue.take(&self.slots);
         }
-        self.apply(&mut inside, SHARE);
+        self.apply(&mut inside, 2 * SHARE);
         self.leave(inside);
     }
 

@@ -1,13 +1,12 @@
-//! The memory of a shard. Slots are in segments that double in size: the pool grows, and no slot
-//! ever moves.
+//! The memory of a shard. Slots, and the store's nodes, are in segments that double in size: the pool
+//! grows, nothing ever moves, and nothing is written before it is used.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::mem::MaybeUninit;
-use std::{ptr, slice};
+use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
+use std::ops::{Index, IndexMut};
+use std::ptr;
 
 use moirai_timer_core::{HeapEntry, Slot, Slots, WheelMemory, WheelNode, WheelStore};
 
-use crate::sys;
 use crate::sys::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
 
 /// Slots in the first segment. Small enough to stay in the first-level cache while they circulate.
@@ -18,10 +17,29 @@ const SEGMENTS: usize = 16;
 /// The most slots that one shard can have.
 pub(crate) const MOST: u32 = FIRST * ((1 << SEGMENTS) - 1);
 
+/// A segment, all zeros. The system's fresh pages are zero already, so a large one costs nothing
+/// until it is used; then, a page of 4 KiB at a time. Pages of 2 MiB are not asked for: they made no
+/// difference to a million timers that fire, and the first touch of each took 5 ms on a virtual
+/// machine.
+///
+/// # Safety
+/// All zeros are a `T`, which takes some room.
+unsafe fn zeroed<T>(segment: usize) -> Box<[T]> {
+    let len = (FIRST as usize) << segment;
+    let layout = Layout::array::<T>(len).expect("far below usize::MAX");
+    // SAFETY: the layout's size is not zero, by the caller's promise.
+    let start: *mut T = unsafe { alloc_zeroed(layout) }.cast();
+    if start.is_null() {
+        handle_alloc_error(layout);
+    }
+    // SAFETY: it was allocated above with the layout of such a box, and holds zeros.
+    unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(start, len)) }
+}
+
 /// Slots that are there, and slots that will be when they are needed.
 ///
-/// The Segment Invariant: entry `k` is null, or points to `FIRST << k` slots that stay where they
-/// are until this is dropped. It changes once.
+/// The Segment Invariant: entry `k` is null, or points to `FIRST << k` slots that came out of a box
+/// and stay where they are until this is dropped. It changes once.
 #[derive(Debug)]
 pub(crate) struct Segments {
     segments: [AtomicPtr<Slot>; SEGMENTS],
@@ -29,8 +47,14 @@ pub(crate) struct Segments {
     limit: u32,
 }
 
-fn layout(segment: usize) -> Layout {
-    Layout::array::<Slot>((FIRST as usize) << segment).expect("far below usize::MAX")
+/// Puts a segment back into its box.
+///
+/// # Safety
+/// It came out of one, and nobody uses it any more.
+unsafe fn boxed(segment: usize, slots: *mut Slot) -> Box<[Slot]> {
+    const { assert!(!std::mem::needs_drop::<Slot>(), "dropping it writes nothing") };
+    // SAFETY: by the caller's promise.
+    unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(slots, (FIRST as usize) << segment)) }
 }
 
 impl Segments {
@@ -52,25 +76,12 @@ impl Segments {
             return false;
         }
         let (segment, _) = place(capacity);
-        let layout = layout(segment);
-        // All zeros are idle slots. The system's fresh pages are zero already, so that a large
-        // segment costs nothing until it is used.
-        // SAFETY: the layout's size is not zero.
-        let fresh: *mut Slot = unsafe { alloc_zeroed(layout) }.cast();
-        if fresh.is_null() {
-            handle_alloc_error(layout);
-        }
-        // SAFETY: it was allocated above, and nobody else knows of it.
-        sys::prefer_large_pages(unsafe {
-            slice::from_raw_parts_mut(
-                fresh.cast::<MaybeUninit<Slot>>(),
-                (FIRST as usize) << segment,
-            )
-        });
+        // SAFETY: all zeros are an idle slot.
+        let fresh = Box::into_raw(unsafe { zeroed::<Slot>(segment) }).cast::<Slot>();
         let set = self.segments[segment].compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire);
         if set.is_err() {
-            // SAFETY: it was allocated above with this layout, and nobody has seen it.
-            unsafe { dealloc(fresh.cast(), layout) };
+            // SAFETY: it came out of its box above, and nobody has seen it.
+            drop(unsafe { boxed(segment, fresh) });
         }
         self.capacity.fetch_max((capacity + (FIRST << segment)).min(self.limit), Release);
         true
@@ -80,10 +91,10 @@ impl Segments {
 impl Drop for Segments {
     fn drop(&mut self) {
         for (segment, slots) in self.segments.iter_mut().enumerate() {
-            if !slots.get_mut().is_null() {
-                // SAFETY: by the Segment Invariant, and slots need no drop: a waker is in one only
-                // while its holder is, and holders keep the timer.
-                unsafe { dealloc((*slots.get_mut()).cast(), layout(segment)) };
+            let slots = *slots.get_mut();
+            if !slots.is_null() {
+                // SAFETY: by the Segment Invariant, and whoever drops this is the last to use it.
+                drop(unsafe { boxed(segment, slots) });
             }
         }
     }
@@ -116,36 +127,71 @@ impl Slots for Segments {
 /// timers are moved down a level more often; much more, and the heap of a busy timer leaves the cache.
 pub(crate) type Wheel = WheelStore<Growing, 20, 8>;
 
-/// How many nodes or entries are made at once: a page of nodes.
+/// How many entries of the heap are made at once.
 const STEP: usize = 256;
 
-/// What a wheel needs, in vectors.
+/// What a wheel needs.
 #[derive(Debug, Default)]
 pub(crate) struct Growing {
     near: Vec<HeapEntry>,
-    nodes: Vec<WheelNode>,
+    nodes: Nodes,
+}
+
+/// The nodes, in segments as the slots are. What has not been made is empty.
+#[derive(Debug, Default)]
+pub(crate) struct Nodes {
+    segments: [Box<[WheelNode]>; SEGMENTS],
+    capacity: u32,
+}
+
+impl Index<usize> for Nodes {
+    type Output = WheelNode;
+
+    #[inline]
+    fn index(&self, index: usize) -> &WheelNode {
+        let (segment, offset) = place(index as u32);
+        &self.segments[segment % SEGMENTS][offset]
+    }
+}
+
+impl IndexMut<usize> for Nodes {
+    #[inline]
+    fn index_mut(&mut self, index: usize) -> &mut WheelNode {
+        let (segment, offset) = place(index as u32);
+        &mut self.segments[segment % SEGMENTS][offset]
+    }
 }
 
 impl WheelMemory for Growing {
-    fn parts(&mut self) -> (&mut [HeapEntry], &mut [WheelNode]) {
+    type Nodes = Nodes;
+
+    fn parts(&mut self) -> (&mut [HeapEntry], &mut Nodes) {
         (&mut self.near, &mut self.nodes)
     }
 
-    fn look(&self) -> (&[HeapEntry], &[WheelNode]) {
+    fn look(&self) -> (&[HeapEntry], &Nodes) {
         (&self.near, &self.nodes)
     }
 
-    /// Written little by little. Where the allocator moves pages and not bytes, as glibc's does with
-    /// what is large, no step takes long.
-    fn reserve(&mut self, capacity: u32) {
-        let missing = (capacity as usize).next_multiple_of(STEP) - self.nodes.len();
-        if self.nodes.capacity() - self.nodes.len() < missing {
-            self.nodes.reserve(missing);
-            sys::prefer_large_pages(self.nodes.spare_capacity_mut());
-        }
-        self.nodes.resize(self.nodes.len() + missing, WheelNode::EMPTY);
+    #[inline]
+    fn capacity(&self) -> u32 {
+        self.nodes.capacity
     }
 
+    #[cold]
+    fn reserve(&mut self, capacity: u32) {
+        let nodes = &mut self.nodes;
+        while nodes.capacity < capacity {
+            let (segment, _) = place(nodes.capacity);
+            // SAFETY: all zeros are an empty node.
+            nodes.segments[segment] = unsafe { zeroed(segment) };
+            nodes.capacity += FIRST << segment;
+        }
+    }
+
+    /// Where the allocator moves pages and not bytes, as glibc's does with what is large, no step
+    /// takes long.
+    #[inline]
     fn reserve_near(&mut self, len: u32) {
         let len = len as usize;
         if self.near.len() < len {

@@ -1,6 +1,7 @@
 //! What the handles of a timer share: its shards, a driver for each, and the thread that turns them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 use std::task::Waker;
 
 use moirai_timer_core::{Armed, Claim, Driver, Engine, RegisterError, Slots, Ticks};
@@ -239,16 +240,16 @@ impl Core {
         self.turning.fetch_add(1, SeqCst);
         let next = loop {
             let mut at_once = true;
-            let turn_to_the_end = |shard| loop {
+            let turn_to_the_end = |shard: &Shard| loop {
                 let next = turn(shard);
                 if next != Some(Ticks::ZERO) {
                     return next;
                 }
                 at_once = false;
                 let (now, news) = (self.clock.now(), self.parker.is_pended());
-                let due = self.shards.iter().filter(|shard| news || shard.alarm() <= now);
-                for shard in due {
-                    let _ = turn(shard);
+                let others = self.shards.iter().filter(|other| !ptr::eq(*other, shard));
+                for other in others.filter(|other| news || other.alarm() <= now) {
+                    let _ = turn(other);
                 }
             };
             let next = self.shards.iter().filter_map(turn_to_the_end).min();

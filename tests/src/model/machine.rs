@@ -25,8 +25,8 @@ use std::vec;
 use std::vec::Vec;
 
 use moirai_timer_core::{
-    Armed, Driver, Engine, Handle, HeapEntry, HeapStore, Inline, Interval, ManualDriver,
-    MissedTickBehavior, Sleep, Slot, Store, Ticks, Timeout, WheelMemory, WheelNode, WheelStore,
+    Armed, Driver, Engine, Handle, HeapStore, Inline, Interval, ManualDriver, MissedTickBehavior,
+    Sleep, Slot, Store, Ticks, Timeout, WheelArrays, WheelStore,
 };
 use portable_atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -52,24 +52,9 @@ pub fn check(program: &Program) {
     run::<_, 6>(wheel::<59, 1, 6>(), program);
 }
 
-struct Arrays<const N: usize>([HeapEntry; N], [WheelNode; N]);
-
-impl<const N: usize> WheelMemory for Arrays<N> {
-    fn parts(&mut self) -> (&mut [HeapEntry], &mut [WheelNode]) {
-        (&mut self.0, &mut self.1)
-    }
-
-    fn look(&self) -> (&[HeapEntry], &[WheelNode]) {
-        (&self.0, &self.1)
-    }
-
-    fn reserve(&mut self, _: u32) {}
-
-    fn reserve_near(&mut self, _: u32) {}
-}
-
-fn wheel<const G: u32, const LEVELS: usize, const N: usize>() -> WheelStore<Arrays<N>, G, LEVELS> {
-    WheelStore::with_memory(Arrays([HeapEntry::EMPTY; N], [WheelNode::EMPTY; N]))
+fn wheel<const G: u32, const LEVELS: usize, const N: usize>()
+-> WheelStore<WheelArrays<N>, G, LEVELS> {
+    WheelStore::with_memory(WheelArrays::new())
 }
 
 /// A clock of one tick a millisecond, that adds up how late timers fire, and survives panics.

@@ -1,9 +1,4 @@
-//! Linux: the coarse clock, the slack of timers, large pages.
-
-use std::mem::MaybeUninit;
-
-/// On the processors that have most servers.
-const LARGE_PAGE: usize = 2 << 20;
+//! Linux: the coarse clock, and the slack of timers.
 
 /// The coarse clock is behind the precise one by less than this. It advances with the kernel's
 /// tick, every 1 to 10 ms; twice the longest leaves room for a late tick.
@@ -37,18 +32,4 @@ pub(crate) fn minimise_timer_slack() {
     // SAFETY: this option takes one number, which is valid. It cannot fail; if it did, timers
     // would be less precise.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
-}
-
-/// Asks for large pages for memory that is about to be used at random: with pages of 4 KiB, finding
-/// the page takes longer than reading from it. Without effect for less than a large page.
-pub(crate) fn prefer_large_pages<T>(memory: &mut [MaybeUninit<T>]) {
-    const PAGE: usize = 4096;
-    let bytes = memory.as_mut_ptr_range();
-    let start = (bytes.start as usize).next_multiple_of(PAGE);
-    let len = (bytes.end as usize).saturating_sub(start) / PAGE * PAGE;
-    if len >= LARGE_PAGE {
-        // SAFETY: whole pages of memory that is ours. The advice changes nothing that can be read;
-        // if the kernel does not take it, nothing is lost.
-        unsafe { libc::madvise(start as *mut libc::c_void, len, libc::MADV_HUGEPAGE) };
-    }
 }

@@ -4,7 +4,6 @@
 //! |---|---|---|---|
 //! | timer slack | set to the least | has none | has none |
 //! | a cheap clock that lags | `CLOCK_MONOTONIC_COARSE` | the clock | the clock |
-//! | large pages | asked for | the system's choice | the system's choice |
 //! | `fork` | noticed | noticed | does not exist |
 //!
 //! Under `cfg(all(test, shuttle))` there is none of them, but a random schedule; see `shuttle.rs`.
@@ -22,16 +21,12 @@ pub(crate) use threads::{spin_loop, sync, thread, thread_number};
 #[cfg(all(not(all(test, shuttle)), target_os = "linux"))]
 mod linux;
 #[cfg(all(not(all(test, shuttle)), target_os = "linux"))]
-pub(crate) use linux::{
-    COARSE_LAG, coarse_nanos, minimise_timer_slack, now_nanos, prefer_large_pages,
-};
+pub(crate) use linux::{COARSE_LAG, coarse_nanos, minimise_timer_slack, now_nanos};
 
 #[cfg(all(not(all(test, shuttle)), not(target_os = "linux")))]
 mod plain;
 #[cfg(all(not(all(test, shuttle)), not(target_os = "linux")))]
-pub(crate) use plain::{
-    COARSE_LAG, coarse_nanos, minimise_timer_slack, now_nanos, prefer_large_pages,
-};
+pub(crate) use plain::{COARSE_LAG, coarse_nanos, minimise_timer_slack, now_nanos};
 
 #[cfg(all(not(all(test, shuttle)), unix))]
 mod fork;

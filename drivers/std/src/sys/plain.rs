@@ -23,6 +23,3 @@ pub(crate) fn coarse_nanos() -> u64 {
 
 /// There is no slack to be set.
 pub(crate) fn minimise_timer_slack() {}
-
-/// The system does what it thinks best.
-pub(crate) fn prefer_large_pages<T>(_memory: &mut [std::mem::MaybeUninit<T>]) {}

@@ -4,7 +4,6 @@
 //! Only the driver is taken apart: the engine's calls are single steps here, save where they read the
 //! clock or call the driver. What happens inside them is loom's matter, see the core's models.
 
-use std::mem::MaybeUninit;
 use std::sync::Mutex;
 
 use shuttle::sync::atomic::{AtomicU64, Ordering::*};
@@ -57,8 +56,6 @@ pub(crate) fn thread_number() -> usize {
 }
 
 pub(crate) fn minimise_timer_slack() {}
-
-pub(crate) fn prefer_large_pages<T>(_memory: &mut [MaybeUninit<T>]) {}
 
 /// There is no `fork` in these schedules.
 pub(crate) fn on_fork(_: extern "C" fn(), _: extern "C" fn(), _: extern "C" fn()) {}
