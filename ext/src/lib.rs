@@ -19,6 +19,7 @@
 //! | [`Deadline`] | nothing |
 //! | `DelayQueue` | `alloc` |
 //! | `CallbackTimer`, `spawn_after` | `std` |
+//! | `interop`: the timer traits of hyper, quinn, and others | a feature each, and `std` |
 //!
 //! A timer that is given is anything that implements [`Handle`](moirai_timer_core::Handle): a
 //! `moirai_timer_std::Timer`, or a reference to a timer on firmware.
@@ -36,6 +37,8 @@ mod deadline;
 #[cfg(feature = "alloc")]
 mod delay_queue;
 mod future;
+#[cfg(feature = "std")]
+pub mod interop;
 mod stream;
 
 #[cfg(feature = "std")]
