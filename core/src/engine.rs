@@ -108,7 +108,6 @@ struct Inside<S> {
 ///
 /// All methods may be called from anywhere, interrupts included, unless they say otherwise; none
 /// of them waits for another caller.
-#[derive(Debug)]
 pub struct Engine<D, M, S> {
     producers: Producers,
     published: Published,

@@ -301,6 +301,17 @@ impl Core {
         sum
     }
 
+    /// How many sleeps are armed; `None` while a turn is under way. Does not wait.
+    pub(crate) fn armed(&self) -> Option<u64> {
+        let _alone = self.clock.alone();
+        self.shards.iter().map(|shard| Some(u64::from(shard.metrics()?.armed))).sum()
+    }
+
+    /// What the timer was built with.
+    pub(crate) fn config(&self) -> &Builder {
+        &self.config
+    }
+
     /// What a sleep that asks for no tolerance gets, in ticks.
     #[inline]
     pub(crate) fn tolerance(&self) -> u64 {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use moirai_timer_core::{Claim, Engine, Handle, RegisterError, Ticks};
 
 use crate::builder::Builder;
+use crate::builder::Drive;
 use crate::clock::{self, Clock};
 use crate::shards::{Core, Shard};
 use crate::sys::sync::{Arc, OnceLock};
@@ -224,13 +225,23 @@ impl Timer {
     }
 }
 
+/// Who drives it, what is armed (none while a turn is under way) and when the first of it is due.
+/// Does not wait for anybody.
 impl fmt::Debug for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Timer")
-            .field("global", &self.core.is_none())
-            .field("shards", &self.core().shards.len())
+        let core = self.core();
+        let left = |at: Instant| at.saturating_duration_since(self.now());
+        let mut out = f.debug_struct("Timer");
+        match &core.config().drive {
+            Drive::Thread(name) => out.field("thread", name),
+            Drive::Caller(_) => out.field("thread", &format_args!("none")),
+        };
+        out.field("global", &self.core.is_none())
+            .field("shards", &core.shards.len())
+            .field("precision", &core.config().precision)
+            .field("armed", &core.armed())
+            .field("next_deadline_in", &self.next_deadline().map(left))
             .field("shut_down", &self.is_shut_down())
-            .field("next_deadline", &self.next_deadline())
             .finish()
     }
 }
@@ -301,6 +312,11 @@ unsafe impl Handle for Timer {
         // SAFETY: as above.
         unsafe { self.core().shard(claim).move_to(claim, at) };
         self.told();
+    }
+
+    unsafe fn is_armed(&self, claim: &Claim) -> bool {
+        // SAFETY: as above.
+        unsafe { self.core().shard(claim).is_armed(claim) }
     }
 
     #[inline]
