@@ -111,7 +111,9 @@ fn test(sh: &Shell, _: &[Package]) -> Result<()> {
         "cargo clippy {crates...} {suite...} {all...} --all-targets -- -D warnings"
     ))?;
     shell::run(cmd!(sh, "cargo test {crates...} {all...}"))?;
-    shell::run(cmd!(sh, "cargo test {suite...} {all...} --test virtual_clock"))?;
+    for test in ["virtual_clock", "snapshot", "traced"] {
+        shell::run(cmd!(sh, "cargo test {suite...} {all...} --test {test}"))?;
+    }
     shell::run(cmd!(sh, "cargo test {suite...} {all...} --doc"))
 }
 

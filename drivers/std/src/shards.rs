@@ -280,25 +280,19 @@ impl Core {
     pub(crate) fn metrics(&self) -> Metrics {
         let _alone = self.clock.alone();
         let mut sum = Metrics::default();
-        for shard in &self.shards {
-            let part = loop {
-                match shard.metrics() {
-                    Some(part) => break part,
-                    None => thread::yield_now(),
-                }
-            };
-            sum.armed += u64::from(part.armed);
-            sum.registered += part.registered;
-            sum.fired += part.fired;
-            sum.cancelled += part.cancelled;
-            sum.full_repolls += part.full_repolls;
-            sum.turns += part.turns;
-            sum.vain_turns += part.vain_turns;
-            sum.waker_panics += shard.driver().panics.load(Relaxed);
-            sum.slots += u64::from(shard.slots().capacity());
-            shard.driver().lateness.add_to(&mut sum.lateness);
-        }
+        self.shards.iter().for_each(|shard| add_metrics(shard, &mut sum));
         sum
+    }
+
+    /// Of each shard. Waits for turns that are under way.
+    pub(crate) fn shard_metrics(&self) -> Vec<Metrics> {
+        let _alone = self.clock.alone();
+        let of = |shard| {
+            let mut metrics = Metrics::default();
+            add_metrics(shard, &mut metrics);
+            metrics
+        };
+        self.shards.iter().map(of).collect()
     }
 
     /// How many sleeps are armed; `None` while a turn is under way. Does not wait.
@@ -417,6 +411,26 @@ impl Core {
             self.leave_seat();
         }
     }
+}
+
+/// Waits for a turn that is under way.
+fn add_metrics(shard: &Shard, sum: &mut Metrics) {
+    let part = loop {
+        match shard.metrics() {
+            Some(part) => break part,
+            None => thread::yield_now(),
+        }
+    };
+    sum.armed += u64::from(part.armed);
+    sum.registered += part.registered;
+    sum.fired += part.fired;
+    sum.cancelled += part.cancelled;
+    sum.full_repolls += part.full_repolls;
+    sum.turns += part.turns;
+    sum.vain_turns += part.vain_turns;
+    sum.waker_panics += shard.driver().panics.load(Relaxed);
+    sum.slots += u64::from(shard.slots().capacity());
+    shard.driver().lateness.add_to(&mut sum.lateness);
 }
 
 impl Drop for Core {
