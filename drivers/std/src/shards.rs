@@ -67,8 +67,10 @@ impl Driver for ShardDriver {
 
 impl ShardDriver {
     pub(crate) fn wake_now(&self, waker: Waker) {
-        // The panic hook has reported it by the time it is caught.
-        if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+        // The panic hook has reported it by the time it is caught. What it carries is leaked: its
+        // drop is somebody's code again, and may panic.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+            std::mem::forget(payload);
             self.panics.fetch_add(1, Relaxed);
         }
     }
