@@ -43,6 +43,12 @@ impl Recorder {
         }
     }
 
+    /// How many there were.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn count(&self) -> u64 {
+        self.counts.iter().map(|count| count.load(Relaxed)).sum()
+    }
+
     pub(crate) fn add_to(&self, lateness: &mut Lateness) {
         for (sum, count) in lateness.counts.iter_mut().zip(&self.counts) {
             *sum += count.load(Relaxed);

@@ -232,6 +232,7 @@ impl Timer {
     /// over and over until it is due, as when the timer is full. What is armed fires on time.
     pub fn shutdown(&self) {
         self.core().shards.iter().for_each(Engine::shutdown);
+        self.core().teller().shut_down();
     }
 
     /// Whether [`shutdown`](Self::shutdown) was called.
@@ -342,6 +343,8 @@ unsafe impl Handle for Timer {
 
     fn stranded(&self) {
         let core = self.core();
-        (&core.shards[core.home()]).stranded();
+        let shard = &core.shards[core.home()];
+        shard.driver().teller.stranded(shard);
+        shard.stranded();
     }
 }
