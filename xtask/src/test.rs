@@ -10,7 +10,7 @@ use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
 use crate::{
-    bench_embedded, compat, cross, embedded, model, sanitize, shell, soak, tools, workspace,
+    api, bench_embedded, compat, cross, embedded, model, sanitize, shell, soak, tools, workspace,
 };
 
 #[derive(clap::Args)]
@@ -35,6 +35,7 @@ const STEPS: &[(&str, Step)] = &[
     ("model", |sh, _| model::short(sh)),
     ("stand-ins", compat::test),
     ("doc", doc),
+    ("api", api::compare),
     ("package", package),
     ("oldest compiler", oldest_compiler),
     ("smoke", smoke),
