@@ -6,8 +6,8 @@
 //!
 //! They are made of what rustdoc writes as JSON. That is not stable: each compiler has a form of its own,
 //! stable ones write it only if they are talked into it, and the listing names what the standard library
-//! of that compiler has. So one version is chosen. Where it is neither the compiler at hand nor among
-//! rustup's, nothing is compared, and that is said.
+//! of that compiler has. So one version is chosen, and installed if there is a rustup to ask. Where it can't
+//! be had, nothing is compared, and that is said.
 
 use std::fs;
 use std::path::PathBuf;
@@ -47,11 +47,9 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
 /// Fails if a public interface is not the one that is listed; passes, and says so, if that can't be known.
 pub(crate) fn compare(sh: &Shell, published: &[Package]) -> Result<()> {
     let Some(toolchain) = toolchain(sh) else {
-        let here = cmd!(sh, "rustc --version").quiet().read()?;
         eprintln!(
             "\n!! NOT COMPARED: the public interfaces. The listings in docs/api are made by Rust \
-             {COMPILER}, and here is {here}.\n!! `rustup toolchain install {COMPILER} --profile minimal` \
-             would do."
+             {COMPILER}, which is neither the compiler here nor to be had from rustup."
         );
         return Ok(());
     };
@@ -75,12 +73,12 @@ pub(crate) fn compare(sh: &Shell, published: &[Package]) -> Result<()> {
 /// What makes cargo use the compiler of the listings, if it is not the one at hand; `None` if it is not
 /// to be had.
 fn toolchain(sh: &Shell) -> Option<Option<String>> {
-    let version = format!("rustc {COMPILER} ");
-    let is_chosen = |toolchain: &Option<String>| {
-        let command = tools::outside(cmd!(sh, "rustc {toolchain...} --version"));
-        command.quiet().ignore_stderr().read().is_ok_and(|said| said.starts_with(&version))
-    };
-    [None, Some(format!("+{COMPILER}"))].into_iter().find(is_chosen)
+    let here = tools::outside(cmd!(sh, "rustc --version")).quiet().read().unwrap_or_default();
+    if here.starts_with(&format!("rustc {COMPILER} ")) {
+        return Some(None);
+    }
+    let installed = tools::has_rustup(sh) && tools::toolchain(sh, COMPILER).is_ok();
+    installed.then(|| Some(format!("+{COMPILER}")))
 }
 
 /// What the standard library keeps to itself, and nobody can name.
