@@ -90,6 +90,9 @@ fn a_timer_on_std_says_who_drives_it_and_what_is_armed() {
     let timer = std_timer::Timer::builder().shards(1).without_thread().build().unwrap();
     let mut sleep = timer.sleep(Duration::from_secs(3_600));
     assert!(Task::new().polls(|cx| Pin::new(&mut sleep).poll(cx)).is_pending());
+    let said = format!("{sleep:?}");
+    assert!(said.starts_with("Sleep { state: Armed, deadline: Instant"), "{said}");
+    assert!(said.contains(", remaining: ") && said.ends_with("s }"), "{said}");
     timer.shutdown();
     let said = format!("{timer:?}");
     let (start, rest) = said.split_once("next_deadline_in: Some(").unwrap();
