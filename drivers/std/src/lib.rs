@@ -25,6 +25,8 @@
 //! The functions of this crate use one timer for the whole process, [`Timer::global`]. Its thread
 //! starts with the first sleep that has to wait, and causes no wake-up while nothing is due.
 //!
+//! With the feature `test-util` there are timers on a virtual clock, for tests: the module `test`.
+//!
 //! # Seeing inside
 //!
 //! `Debug` says what a [`Sleep`] waits for and who drives a [`Timer`]; [`Timer::metrics`] counts, and can be
@@ -33,17 +35,16 @@
 //!
 //! | level | what happened | fields |
 //! |---|---|---|
-//! | `ERROR` | the thread could not be started | `error` |
+//! | `ERROR` | the thread could not be started | `times`, `error` |
 //! | `WARN` | a waker panicked | `said`, if it was a text |
-//! | `WARN` | a sleep found no slot, and polls itself: the first time, and again when that has doubled | `times`, `shard`, `slots`, `shut_down` |
+//! | `WARN` | a sleep found no slot, and polls itself | `times`, `shard`, `slots`, `shut_down` |
 //! | `DEBUG` | the thread started, or ended | |
 //! | `DEBUG` | the pool grew | `shard`, `slots` |
 //! | `DEBUG` | the timer was shut down | |
 //! | `TRACE` | a span `turn`, in which wakers are called | `fired`, `next_in` |
 //!
+//! What has `times` happens in a loop, and is told the first time, and again whenever that has doubled.
 //! Arming and cancelling tell nothing, and cost the same with the feature and without.
-//!
-//! With the feature `test-util` there are timers on a virtual clock, for tests: the module `test`.
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
 mod block_on;

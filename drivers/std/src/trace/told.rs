@@ -20,7 +20,20 @@ const TARGET: &str = "moirai_timer";
 pub(crate) struct Teller {
     timer: Arc<str>,
     shard: usize,
-    stranded: AtomicU64,
+    stranded: Doubling,
+    refused: Doubling,
+}
+
+/// How often something happened that happens in a loop.
+#[derive(Debug, Default)]
+struct Doubling(AtomicU64);
+
+impl Doubling {
+    /// Once more: the number, if it has doubled since that was told.
+    fn tell(&self) -> Option<u64> {
+        let times = self.0.fetch_add(1, Relaxed) + 1;
+        times.is_power_of_two().then_some(times)
+    }
 }
 
 impl Teller {
@@ -29,12 +42,19 @@ impl Teller {
             Drive::Thread(name) => name.as_str(),
             Drive::Caller(_) => "",
         };
-        Teller { timer: timer.into(), shard, stranded: AtomicU64::new(0) }
+        Teller {
+            timer: timer.into(),
+            shard,
+            stranded: Doubling::default(),
+            refused: Doubling::default(),
+        }
     }
 
     pub(crate) fn no_thread(&self, error: &io::Error) {
         let timer = &*self.timer;
-        tracing::error!(target: TARGET, timer, %error, "the timer's thread could not be started");
+        if let Some(times) = self.refused.tell() {
+            tracing::error!(target: TARGET, timer, times, %error, "no thread for the timer");
+        }
     }
 
     /// To be called by the thread, and dropped at its end.
@@ -58,10 +78,8 @@ impl Teller {
         tracing::warn!(target: TARGET, timer = &*self.timer, said, "a waker panicked");
     }
 
-    /// This happens in a loop.
     pub(crate) fn stranded(&self, shard: &Shard) {
-        let times = self.stranded.fetch_add(1, Relaxed) + 1;
-        if times.is_power_of_two() {
+        if let Some(times) = self.stranded.tell() {
             tracing::warn!(
                 target: TARGET,
                 timer = &*self.timer,
