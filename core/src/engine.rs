@@ -108,7 +108,6 @@ struct Inside<S> {
 ///
 /// All methods may be called from anywhere, interrupts included, unless they say otherwise; none
 /// of them waits for another caller.
-#[derive(Debug)]
 pub struct Engine<D, M, S> {
     producers: Producers,
     published: Published,
@@ -122,6 +121,7 @@ pub struct Engine<D, M, S> {
 /// What has happened in a timer so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
 pub struct Metrics {
     /// Sleeps that are armed now, of those whose registration a turn has seen.

@@ -122,6 +122,15 @@ pub unsafe trait Handle {
     /// The claim came from this handle.
     unsafe fn move_to(&self, claim: &mut Claim, at: Ticks);
 
+    /// Whether the slot is armed. For printing; says yes unless it is overridden.
+    ///
+    /// # Safety
+    /// The claim came from this handle.
+    unsafe fn is_armed(&self, claim: &Claim) -> bool {
+        let _ = claim;
+        true
+    }
+
     /// Gives the slot back; `completed` if the deadline was reached.
     ///
     /// # Safety

@@ -185,15 +185,53 @@ impl<H: Handle> Drop for Sleep<H> {
     }
 }
 
+/// What a [`Sleep`] is waiting for, to be printed.
+#[derive(Debug)]
+enum State {
+    /// The deadline is beyond every clock.
+    Never,
+    /// The next poll is ready.
+    Elapsed,
+    /// Nothing will wake the task: it was not polled yet, or the timer had no slot for it then.
+    Unarmed,
+    /// The same with a slot: it was not polled since that was taken, or since a reset after its end.
+    Reserved,
+    /// The task will be woken.
+    Armed,
+}
+
+impl<H: Handle> Sleep<H> {
+    fn state(&self, now: Ticks) -> State {
+        match &self.claim {
+            _ if self.deadline.is_never() => State::Never,
+            _ if self.deadline <= now => State::Elapsed,
+            None => State::Unarmed,
+            // SAFETY: the claim came from this handle.
+            Some(claim) if unsafe { self.handle.is_armed(claim) } => State::Armed,
+            Some(_) => State::Reserved,
+        }
+    }
+}
+
+/// The state (`Never`, `Elapsed`, `Unarmed`, `Reserved`, `Armed`), the deadline, and how far that is.
 impl<H: Handle> fmt::Debug for Sleep<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let left = self.handle.duration_of(self.deadline.since(self.handle.now()));
+        let now = self.handle.now();
+        let state = self.state(now);
         let mut out = f.debug_struct("Sleep");
-        if self.deadline.is_never() {
-            out.field("deadline", &"never");
-        } else {
-            out.field("deadline", &self.deadline()).field("remaining", &left);
+        out.field("state", &state);
+        if let State::Never = state {
+            return out.finish();
         }
-        out.field("holds_slot", &self.claim.is_some()).finish()
+        out.field("deadline", &self.deadline());
+        let (ahead, behind) = (self.deadline.since(now), now.since(self.deadline));
+        match state {
+            State::Elapsed => out.field("overdue", &self.handle.duration_of(behind)),
+            _ => out.field("remaining", &self.handle.duration_of(ahead)),
+        };
+        if self.tolerance > 0 {
+            out.field("tolerance", &self.handle.duration_of(self.tolerance));
+        }
+        out.finish()
     }
 }

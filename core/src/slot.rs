@@ -338,6 +338,11 @@ impl Slot {
         true
     }
 
+    /// Whether the holder's waker will be woken at the deadline.
+    pub(crate) fn is_armed(&self) -> bool {
+        matches!(self.word.load(Relaxed) & PHASE, ARMED | REPLACING)
+    }
+
     /// How often it was revived since it was asked last. To be called by the turner.
     pub(crate) fn count_revived(&self) -> u16 {
         let revived = self.revived.load(Relaxed);

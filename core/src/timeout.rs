@@ -89,8 +89,10 @@ impl<F: Future, H: Handle> Future for Timeout<F, H> {
     }
 }
 
-impl<F: fmt::Debug, H: Handle> fmt::Debug for Timeout<F, H> {
+/// The future by the name of its type, as those of `async` functions have no other; and the sleep.
+impl<F, H: Handle> fmt::Debug for Timeout<F, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Timeout").field("future", &self.future).field("sleep", &self.sleep).finish()
+        let future = format_args!("{}", core::any::type_name::<F>());
+        f.debug_struct("Timeout").field("future", &future).field("sleep", &self.sleep).finish()
     }
 }

@@ -1,5 +1,7 @@
 //! What programs ask of a timer: the futures that wait on an engine.
 
+use core::fmt;
+
 use crate::{Driver, Engine, Interval, RegisterError, Sleep, Slots, Span, Store, Ticks, Timeout};
 
 impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
@@ -70,5 +72,20 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     #[track_caller]
     pub fn interval_at(&self, start: Ticks, period: impl Span) -> Interval<&Self> {
         Interval::every(self.sleep_until(start), period.in_ticks(D::TICK_HZ))
+    }
+}
+
+/// The present, when the driver was told to turn next, and what is armed; `armed` is none while
+/// another caller is inside. Applies the commands that wait, as [`metrics`](Engine::metrics) does.
+impl<D: Driver, M: Slots, S: Store> fmt::Debug for Engine<D, M, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timer")
+            .field("now", &self.now())
+            .field("tick_hz", &D::TICK_HZ)
+            .field("alarm", &self.alarm())
+            .field("armed", &self.metrics().map(|metrics| metrics.armed))
+            .field("next_deadline", &self.next_deadline())
+            .field("shut_down", &self.is_shut_down())
+            .finish_non_exhaustive()
     }
 }

@@ -20,6 +20,7 @@
 //! | `DelayQueue` | `alloc` |
 //! | `CallbackTimer`, `spawn_after` | `std` |
 //! | `interop`: the timer traits of hyper, quinn, and others | a feature each, and `std` |
+//! | `MetricsExporter` | `metrics` |
 //!
 //! A timer that is given is anything that implements [`Handle`](moirai_timer_core::Handle): a
 //! `moirai_timer_std::Timer`, or a reference to a timer on firmware.
@@ -36,6 +37,8 @@ mod callback;
 mod deadline;
 #[cfg(feature = "alloc")]
 mod delay_queue;
+#[cfg(feature = "metrics")]
+mod exporter;
 mod future;
 #[cfg(feature = "std")]
 pub mod interop;
@@ -46,6 +49,8 @@ pub use callback::{CallbackHandle, CallbackTimer, spawn_after};
 pub use deadline::Deadline;
 #[cfg(feature = "alloc")]
 pub use delay_queue::{DelayQueue, Expired, Key, KeyError};
+#[cfg(feature = "metrics")]
+pub use exporter::MetricsExporter;
 pub use future::{Delay, FutureExt};
 pub use moirai_timer_core::{Elapsed, Timeout};
 #[cfg(feature = "alloc")]

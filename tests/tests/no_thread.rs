@@ -23,10 +23,49 @@ fn limit_memory(limit: bool) {
     }
 }
 
+/// How many errors the timer has told `tracing`.
+#[cfg(feature = "inside")]
+mod told {
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+    use tracing::{Event, Level, Subscriber};
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+    static ERRORS: AtomicU32 = AtomicU32::new(0);
+
+    struct Counts;
+
+    impl<S: Subscriber> Layer<S> for Counts {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            ERRORS.fetch_add((*event.metadata().level() == Level::ERROR).into(), SeqCst);
+        }
+    }
+
+    pub fn listen() {
+        let subscriber = tracing_subscriber::registry().with(Counts);
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+    }
+
+    /// Once for each time that the number of attempts doubled.
+    pub fn is_right(attempts: u32) -> bool {
+        ERRORS.load(SeqCst) == attempts.ilog2() + 1
+    }
+}
+
+#[cfg(not(feature = "inside"))]
+mod told {
+    pub fn listen() {}
+
+    pub fn is_right(_: u32) -> bool {
+        true
+    }
+}
+
 #[test]
 fn sleeps_are_on_time_when_the_system_refuses_a_thread() {
     let timer = Timer::builder().shards(1).thread_name("refused").build().unwrap();
     let task = Task::new();
+    told::listen();
     // SAFETY: the child has one thread, and leaves through `_exit`. Its alarm clock ends it if it
     // hangs.
     let child = unsafe { libc::fork() };
@@ -45,7 +84,9 @@ fn sleeps_are_on_time_when_the_system_refuses_a_thread() {
         let on_time = std::time::Instant::now() >= deadline && task.wakes() == polls;
         limit_memory(false);
         let granted = timer.try_sleep(SHORT).is_ok();
+        let told = told::is_right(1 + polls);
         let code = match (refused, on_time, polls, granted) {
+            (Some(RegisterError::NoDriver), true, 1.., true) if !told => 5,
             (Some(RegisterError::NoDriver), true, 1.., true) => 0,
             (Some(RegisterError::NoDriver), true, 1.., false) => 2,
             (Some(RegisterError::NoDriver), ..) => 3,
@@ -61,6 +102,7 @@ fn sleeps_are_on_time_when_the_system_refuses_a_thread() {
     match libc::WEXITSTATUS(status) {
         0 => {}
         2 => panic!("no thread is tried again"),
+        5 => panic!("it is told too often, or not at all"),
         3 => panic!("a sleep without a thread is not on time"),
         code => panic!("nobody says that there is no thread ({code})"),
     }

@@ -209,3 +209,30 @@ fn a_waker_that_panics_is_counted_and_the_thread_lives() {
     }
     assert_eq!(threads("unshaken").len(), 1);
 }
+
+/// What a waker panics with may panic itself when it is dropped.
+#[test]
+fn a_panic_that_panics_when_it_is_dropped_harms_nobody_either() {
+    struct Spiteful;
+    impl Drop for Spiteful {
+        fn drop(&mut self) {
+            if !thread::panicking() {
+                std::panic::resume_unwind(Box::new("and what it panicked with, too"));
+            }
+        }
+    }
+    let timer = named("unspited");
+    let (task, after) = (Task::new(), Task::new());
+    let hook = || std::panic::resume_unwind(Box::new(Spiteful));
+    task.hooked(&hook, || {
+        let mut sleep = timer.sleep(Duration::from_millis(5));
+        if !poll(&mut sleep, &task) {
+            until(|| timer.metrics().waker_panics == 1);
+        }
+    });
+    let mut sleep = timer.sleep(Duration::from_millis(2));
+    if !poll(&mut sleep, &after) {
+        until(|| after.is_woken());
+    }
+    assert_eq!(threads("unspited").len(), 1);
+}

@@ -279,7 +279,7 @@ impl Build {
     }
 }
 
-fn target_directory() -> String {
+pub(crate) fn target_directory() -> String {
     let default = crate::workspace::root().join("target");
     let chosen = std::env::var_os("CARGO_TARGET_DIR").map_or(default, Into::into);
     chosen.display().to_string()

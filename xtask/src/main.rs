@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask <command>`, one file a command. Each prints what it runs, as one could type it.
 
+mod api;
 mod bench;
 mod bench_embedded;
 mod compat;
@@ -37,6 +38,8 @@ struct Arguments {
 enum Command {
     /// Check everything that must hold before a commit: format, lints, tests, docs, packages, targets.
     Test(test::Arguments),
+    /// Compare the public interfaces with the listings in docs/api, or write these anew.
+    Api(api::Arguments),
     /// Measure against the peers, in one run.
     Bench(bench::Arguments),
     /// Look for programs that the model's oracle disagrees with, led by coverage.
@@ -70,6 +73,7 @@ fn run(command: &Command) -> Result<()> {
     sh.change_dir(workspace::root());
     match command {
         Command::Test(arguments) => test::run(&sh, arguments),
+        Command::Api(arguments) => api::run(&sh, arguments),
         Command::Bench(arguments) => bench::run(&sh, arguments),
         Command::Fuzz(arguments) => fuzz::run(&sh, arguments),
         Command::Sanitize(arguments) => sanitize::run(&sh, arguments),

@@ -10,7 +10,7 @@ use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
 use crate::{
-    bench_embedded, compat, cross, embedded, model, sanitize, shell, soak, tools, workspace,
+    api, bench_embedded, compat, cross, embedded, model, sanitize, shell, soak, tools, workspace,
 };
 
 #[derive(clap::Args)]
@@ -35,6 +35,7 @@ const STEPS: &[(&str, Step)] = &[
     ("model", |sh, _| model::short(sh)),
     ("stand-ins", compat::test),
     ("doc", doc),
+    ("api", api::compare),
     ("package", package),
     ("oldest compiler", oldest_compiler),
     ("smoke", smoke),
@@ -111,7 +112,9 @@ fn test(sh: &Shell, _: &[Package]) -> Result<()> {
         "cargo clippy {crates...} {suite...} {all...} --all-targets -- -D warnings"
     ))?;
     shell::run(cmd!(sh, "cargo test {crates...} {all...}"))?;
-    shell::run(cmd!(sh, "cargo test {suite...} {all...} --test virtual_clock"))?;
+    for test in ["virtual_clock", "snapshot", "traced", "no_thread"] {
+        shell::run(cmd!(sh, "cargo test {suite...} {all...} --test {test}"))?;
+    }
     shell::run(cmd!(sh, "cargo test {suite...} {all...} --doc"))
 }
 
@@ -172,7 +175,9 @@ fn smoke(sh: &Shell, _: &[Package]) -> Result<()> {
     shell::run(cmd!(sh, "cargo run --release -- --count 2000 --over 200ms --no-chart"))?;
     for example in sh.read_dir("examples-std/examples")? {
         let name = example.file_stem().and_then(|name| name.to_str()).context("it has no name")?;
-        shell::run(cmd!(sh, "cargo run -p moirai-timer-examples --example {name}"))?;
+        // Through a pipe: none of them is to think that somebody looks, and may press a key.
+        let run = cmd!(sh, "cargo run -p moirai-timer-examples --example {name}");
+        println!("{}", shell::read(run)?);
     }
     Ok(())
 }

@@ -163,6 +163,10 @@ unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
         self.tell(slot, claim.index(), news, at);
     }
 
+    unsafe fn is_armed(&self, claim: &Claim) -> bool {
+        self.slots.slot(claim.index()).is_armed()
+    }
+
     unsafe fn release(&self, claim: Claim, completed: bool) {
         let index = claim.index();
         let slot = self.slots.slot(index);

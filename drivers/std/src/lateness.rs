@@ -43,6 +43,12 @@ impl Recorder {
         }
     }
 
+    /// How many there were.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn count(&self) -> u64 {
+        self.counts.iter().map(|count| count.load(Relaxed)).sum()
+    }
+
     pub(crate) fn add_to(&self, lateness: &mut Lateness) {
         for (sum, count) in lateness.counts.iter_mut().zip(&self.counts) {
             *sum += count.load(Relaxed);
@@ -55,6 +61,8 @@ impl Recorder {
 ///
 /// Measured by the clock that the turn read before it woke the batch that the timer was in.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Written", into = "Written"))]
 pub struct Lateness {
     counts: Vec<u64>,
     max: u64,
@@ -91,10 +99,71 @@ impl Lateness {
         Duration::from_nanos(self.max)
     }
 
+    /// What was counted since `earlier`, an older state of the same histogram.
+    ///
+    /// The longest lateness since then is known to the histogram's resolution only. Zero for what
+    /// `earlier` has more of.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{Timer, block_on, sleep};
+    /// # use std::time::Duration;
+    /// # block_on(sleep(Duration::from_millis(1)));
+    /// let before = Timer::global().metrics().lateness;
+    /// // .. a second later ..
+    /// let now = Timer::global().metrics().lateness;
+    /// assert_eq!(now.since(&before).count(), now.count() - before.count());
+    /// ```
+    #[must_use]
+    pub fn since(&self, earlier: &Lateness) -> Lateness {
+        let pairs = self.counts.iter().zip(&earlier.counts);
+        let counts: Vec<_> = pairs.map(|(now, then)| now.saturating_sub(*then)).collect();
+        let last = counts.iter().rposition(|&count| count > 0);
+        Lateness { max: last.map_or(0, |bucket| upper(bucket).min(self.max)), counts }
+    }
+
     /// The buckets that are not empty: the largest lateness of each, and how many it counted.
     pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
         let used = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
         used.map(|(bucket, count)| (Duration::from_nanos(upper(bucket)), *count))
+    }
+}
+
+/// How a histogram is written down: the buckets that are not empty, each by its largest lateness.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Written {
+    max_nanos: u64,
+    /// Largest lateness in nanoseconds, and how many were counted.
+    buckets: Vec<(u64, u64)>,
+}
+
+#[cfg(feature = "serde")]
+impl From<Lateness> for Written {
+    fn from(lateness: Lateness) -> Written {
+        let used = lateness.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        let buckets = used.map(|(bucket, count)| (upper(bucket), *count)).collect();
+        Written { max_nanos: lateness.max, buckets }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<Written> for Lateness {
+    type Error = String;
+
+    fn try_from(Written { max_nanos, buckets }: Written) -> Result<Lateness, String> {
+        let mut lateness = Lateness { max: max_nanos, ..Lateness::default() };
+        for (nanos, count) in buckets {
+            let bucket = bucket(nanos);
+            if upper(bucket) != nanos {
+                return Err(format!(
+                    "no bucket of the histogram ends at {nanos} ns; the nearest ends at {} ns",
+                    upper(bucket)
+                ));
+            }
+            let sum = lateness.counts[bucket].checked_add(count);
+            lateness.counts[bucket] = sum.ok_or("the counts of a bucket overflow")?;
+        }
+        Ok(lateness)
     }
 }
 
@@ -130,6 +199,26 @@ mod tests {
         assert_eq!(lateness.max(), Duration::from_millis(1));
         assert_eq!(lateness.quantile(1.0), lateness.max());
         assert_eq!(lateness.buckets().map(|(_, count)| count).sum::<u64>(), 1_000);
+    }
+
+    #[test]
+    fn the_difference_of_two_states_is_what_came_between_them() {
+        let recorder = Recorder::new();
+        let state = || {
+            let mut lateness = Lateness::default();
+            recorder.add_to(&mut lateness);
+            lateness
+        };
+        recorder.record(5_000_000);
+        let before = state();
+        (1..=100).for_each(|us| recorder.record(us * 1_000));
+        let since = state().since(&before);
+        assert_eq!(since.count(), 100);
+        assert!((100_000..=112_500).contains(&since.max().as_nanos()), "{:?}", since.max());
+        assert_eq!(since.quantile(1.0), since.max());
+        recorder.record(6_000_000);
+        assert_eq!(state().since(&before).max(), Duration::from_millis(6));
+        assert_eq!(before.since(&state()), Lateness::default());
     }
 
     #[test]

@@ -3,7 +3,11 @@
 use crate::Lateness;
 
 /// What has happened in a timer so far; see [`Timer::metrics`](crate::Timer::metrics).
+///
+/// With the feature `serde` it can be serialised, and read back: also by a version that counts more
+/// things than the one that wrote it, which are zero then.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
 pub struct Metrics {
     /// Sleeps that are armed now.

@@ -15,6 +15,7 @@ use crate::sys::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 use crate::sys::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::sys::thread::{self, Thread};
 use crate::sys::thread_number;
+use crate::trace::Teller;
 use crate::{Metrics, fork};
 
 /// The engine of one shard.
@@ -27,6 +28,7 @@ pub(crate) struct ShardDriver {
     parker: Arc<Parker>,
     lateness: Recorder,
     panics: AtomicU64,
+    pub(crate) teller: Teller,
 }
 
 impl Driver for ShardDriver {
@@ -67,10 +69,19 @@ impl Driver for ShardDriver {
 
 impl ShardDriver {
     pub(crate) fn wake_now(&self, waker: Waker) {
-        // The panic hook has reported it by the time it is caught.
-        if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+        // The panic hook has reported it by the time it is caught. What it carries is leaked: its
+        // drop is somebody's code again, and may panic.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+            self.teller.waker_panicked(&*payload);
+            std::mem::forget(payload);
             self.panics.fetch_add(1, Relaxed);
         }
+    }
+
+    /// How many timers turns have fired.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn fired(&self) -> u64 {
+        self.lateness.count()
     }
 }
 
@@ -106,12 +117,13 @@ impl Core {
     pub(crate) fn with_clock(config: Builder, clock: Clock) -> Arc<Core> {
         let parker = Arc::new(Parker::new());
         let shards = (0..config.shards)
-            .map(|_| {
+            .map(|number| {
                 let driver = ShardDriver {
                     clock: clock.clone(),
                     parker: parker.clone(),
                     lateness: Recorder::new(),
                     panics: AtomicU64::new(0),
+                    teller: Teller::new(&config, number),
                 };
                 Engine::with_parts(
                     driver,
@@ -169,6 +181,9 @@ impl Core {
                 drop(alone);
                 // When most commands are registrations, draining is not what helps.
                 let grown = drained.freed * 4 <= drained.applied && shard.slots().grow();
+                if grown {
+                    shard.driver().teller.grown(shard.slots().capacity());
+                }
                 match ask(shard) {
                     Ok(claim) => return Ok(claim.with_shard(number as u32)),
                     Err(RegisterError::Full) if grown || drained.applied > 0 => {}
@@ -202,6 +217,7 @@ impl Core {
         let run = move || {
             crate::sys::minimise_timer_slack();
             let waker = Unpark::current();
+            let _told = core.upgrade().map(|core| core.teller().thread());
             loop {
                 parker.attend(&waker);
                 // Not held while asleep: the last handle ends the timer.
@@ -213,8 +229,9 @@ impl Core {
         };
         match thread::Builder::new().name(name.clone()).spawn(run) {
             Ok(_) => Ok(()),
-            Err(_) => {
+            Err(error) => {
                 self.started.store(0, SeqCst);
+                self.teller().no_thread(&error);
                 Err(RegisterError::NoDriver)
             }
         }
@@ -238,6 +255,7 @@ impl Core {
     /// after each batch of its.
     fn turn_shards(&self, turn: impl Fn(&Shard) -> Option<Ticks>) -> Option<Ticks> {
         self.turning.fetch_add(1, SeqCst);
+        let span = self.teller().turn(&self.shards);
         let next = loop {
             let mut at_once = true;
             let turn_to_the_end = |shard: &Shard| loop {
@@ -258,8 +276,14 @@ impl Core {
                 break next;
             }
         };
+        span.end(&self.shards, next);
         self.turning.fetch_sub(1, SeqCst);
         next
+    }
+
+    /// For what is told of the timer, and not of a shard.
+    pub(crate) fn teller(&self) -> &Teller {
+        &self.shards[0].driver().teller
     }
 
     pub(crate) fn shard(&self, claim: &Claim) -> &Shard {
@@ -280,25 +304,30 @@ impl Core {
     pub(crate) fn metrics(&self) -> Metrics {
         let _alone = self.clock.alone();
         let mut sum = Metrics::default();
-        for shard in &self.shards {
-            let part = loop {
-                match shard.metrics() {
-                    Some(part) => break part,
-                    None => thread::yield_now(),
-                }
-            };
-            sum.armed += u64::from(part.armed);
-            sum.registered += part.registered;
-            sum.fired += part.fired;
-            sum.cancelled += part.cancelled;
-            sum.full_repolls += part.full_repolls;
-            sum.turns += part.turns;
-            sum.vain_turns += part.vain_turns;
-            sum.waker_panics += shard.driver().panics.load(Relaxed);
-            sum.slots += u64::from(shard.slots().capacity());
-            shard.driver().lateness.add_to(&mut sum.lateness);
-        }
+        self.shards.iter().for_each(|shard| add_metrics(shard, &mut sum));
         sum
+    }
+
+    /// Of each shard. Waits for turns that are under way.
+    pub(crate) fn shard_metrics(&self) -> Vec<Metrics> {
+        let _alone = self.clock.alone();
+        let of = |shard| {
+            let mut metrics = Metrics::default();
+            add_metrics(shard, &mut metrics);
+            metrics
+        };
+        self.shards.iter().map(of).collect()
+    }
+
+    /// How many sleeps are armed; `None` while a turn is under way. Does not wait.
+    pub(crate) fn armed(&self) -> Option<u64> {
+        let _alone = self.clock.alone();
+        self.shards.iter().map(|shard| Some(u64::from(shard.metrics()?.armed))).sum()
+    }
+
+    /// What the timer was built with.
+    pub(crate) fn config(&self) -> &Builder {
+        &self.config
     }
 
     /// What a sleep that asks for no tolerance gets, in ticks.
@@ -406,6 +435,26 @@ impl Core {
             self.leave_seat();
         }
     }
+}
+
+/// Waits for a turn that is under way.
+fn add_metrics(shard: &Shard, sum: &mut Metrics) {
+    let part = loop {
+        match shard.metrics() {
+            Some(part) => break part,
+            None => thread::yield_now(),
+        }
+    };
+    sum.armed += u64::from(part.armed);
+    sum.registered += part.registered;
+    sum.fired += part.fired;
+    sum.cancelled += part.cancelled;
+    sum.full_repolls += part.full_repolls;
+    sum.turns += part.turns;
+    sum.vain_turns += part.vain_turns;
+    sum.waker_panics += shard.driver().panics.load(Relaxed);
+    sum.slots += u64::from(shard.slots().capacity());
+    shard.driver().lateness.add_to(&mut sum.lateness);
 }
 
 impl Drop for Core {

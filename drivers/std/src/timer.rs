@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use moirai_timer_core::{Claim, Engine, Handle, RegisterError, Ticks};
 
-use crate::builder::Builder;
+use crate::builder::{Builder, Drive};
 use crate::clock::{self, Clock};
 use crate::shards::{Core, Shard};
 use crate::sys::sync::{Arc, OnceLock};
@@ -208,14 +208,31 @@ impl Timer {
     }
 
     /// What has happened so far, over all shards. Waits for turns that are under way.
+    ///
+    /// Enters each shard once, and copies a histogram of two kilobytes: for once a second, not for
+    /// every request.
     pub fn metrics(&self) -> Metrics {
         self.core().metrics()
+    }
+
+    /// The same for each shard, to see whether the work is shared evenly: a thread uses one of them,
+    /// and another only if that is full.
+    ///
+    /// ```
+    /// # use moirai_timer_std::Timer;
+    /// let timer = Timer::builder().shards(4).build()?;
+    /// assert_eq!(timer.shard_metrics().len(), 4);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn shard_metrics(&self) -> Vec<Metrics> {
+        self.core().shard_metrics()
     }
 
     /// Refuses new sleeps from now on: `try_sleep` fails, and a plain `sleep` wakes its own task
     /// over and over until it is due, as when the timer is full. What is armed fires on time.
     pub fn shutdown(&self) {
         self.core().shards.iter().for_each(Engine::shutdown);
+        self.core().teller().shut_down();
     }
 
     /// Whether [`shutdown`](Self::shutdown) was called.
@@ -224,13 +241,23 @@ impl Timer {
     }
 }
 
+/// Who drives it, what is armed (none while a turn is under way) and when the first of it is due.
+/// Does not wait for anybody.
 impl fmt::Debug for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Timer")
-            .field("global", &self.core.is_none())
-            .field("shards", &self.core().shards.len())
+        let core = self.core();
+        let left = |at: Instant| at.saturating_duration_since(self.now());
+        let mut out = f.debug_struct("Timer");
+        match &core.config().drive {
+            Drive::Thread(name) => out.field("thread", name),
+            Drive::Caller(_) => out.field("thread", &format_args!("none")),
+        };
+        out.field("global", &self.core.is_none())
+            .field("shards", &core.shards.len())
+            .field("precision", &core.config().precision)
+            .field("armed", &core.armed())
+            .field("next_deadline_in", &self.next_deadline().map(left))
             .field("shut_down", &self.is_shut_down())
-            .field("next_deadline", &self.next_deadline())
             .finish()
     }
 }
@@ -303,6 +330,11 @@ unsafe impl Handle for Timer {
         self.told();
     }
 
+    unsafe fn is_armed(&self, claim: &Claim) -> bool {
+        // SAFETY: as above.
+        unsafe { self.core().shard(claim).is_armed(claim) }
+    }
+
     #[inline]
     unsafe fn release(&self, claim: Claim, completed: bool) {
         // SAFETY: as above.
@@ -311,6 +343,8 @@ unsafe impl Handle for Timer {
 
     fn stranded(&self) {
         let core = self.core();
-        (&core.shards[core.home()]).stranded();
+        let shard = &core.shards[core.home()];
+        shard.driver().teller.stranded(shard);
+        shard.stranded();
     }
 }
