@@ -62,11 +62,11 @@ const HELPING: u32 = 256;
 
 /// From how many commands on a producer applies some. Fewer may wait for the next turn, and may
 /// annihilate each other until then; more would hold up whoever brings them into order.
-const CROWD: u32 = 1 << 14;
+const CROWD: u32 = if cfg!(loom) { 3 } else { 1 << 14 };
 
 /// Each time that so many more have come, it applies twice as many: so it is done with what it has
 /// taken when half as many have come, and what it takes next is never more than 2 * `CROWD`.
-const SHARE: u32 = 32;
+const SHARE: u32 = if cfg!(loom) { 1 } else { 32 };
 
 /// What producers write. On machines with caches it has lines of its own.
 #[cfg_attr(target_pointer_width = "64", repr(align(64)))]
@@ -108,6 +108,8 @@ struct Inside<S> {
 ///
 /// All methods may be called from anywhere, interrupts included, unless they say otherwise; none
 /// of them waits for another caller.
+// A model prints every atomic before its threads start.
+#[cfg_attr(loom, derive(Debug))]
 pub struct Engine<D, M, S> {
     producers: Producers,
     published: Published,

@@ -1,5 +1,6 @@
 //! What programs ask of a timer: the futures that wait on an engine.
 
+#[cfg(not(loom))]
 use core::fmt;
 
 use crate::{Driver, Engine, Interval, RegisterError, Sleep, Slots, Span, Store, Ticks, Timeout};
@@ -77,6 +78,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
 
 /// The present, when the driver was told to turn next, and what is armed; `armed` is none while
 /// another caller is inside. Applies the commands that wait, as [`metrics`](Engine::metrics) does.
+#[cfg(not(loom))]
 impl<D: Driver, M: Slots, S: Store> fmt::Debug for Engine<D, M, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Timer")

@@ -81,3 +81,27 @@ fn a_full_pool_is_drained_against_the_drivers_turn() {
         world.assert_free();
     });
 }
+
+/// Three commands are a crowd here. Who brings the third, by dropping a sleep, applies two, while
+/// the driver turns.
+///
+/// Goes red when `help` forgets what it has taken and not applied, or leaves without telling a
+/// driver that it has kept out.
+#[test]
+fn a_crowd_is_helped_against_the_drivers_turn() {
+    loom::model(|| {
+        let world = World::<3>::new();
+        let [gone, early, late] = [(); 3].map(|()| Task::new());
+        let [mut dropped, mut first, mut second] = [30, 10, 20].map(|at| world.sleep(at));
+        assert!(gone.polls(&mut dropped).is_pending());
+        world.settle_now();
+        assert!(late.polls(&mut second).is_pending());
+        assert!(early.polls(&mut first).is_pending());
+        world.acknowledge();
+        let helper = thread::spawn(move || drop(dropped));
+        world.on_alarm();
+        helper.join().unwrap();
+        world.settle(vec![(&early, &mut first), (&late, &mut second)]);
+        assert_eq!((gone.wakes(), gone.wakers()), (0, 0));
+    });
+}
