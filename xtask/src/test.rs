@@ -112,7 +112,9 @@ fn test(sh: &Shell, _: &[Package]) -> Result<()> {
         "cargo clippy {crates...} {suite...} {all...} --all-targets -- -D warnings"
     ))?;
     shell::run(cmd!(sh, "cargo test {crates...} {all...}"))?;
-    for test in ["virtual_clock", "snapshot", "traced", "no_thread"] {
+    for test in
+        ["virtual_clock", "snapshot", "traced", "no_thread", "clocks", "time_namespace", "fork"]
+    {
         shell::run(cmd!(sh, "cargo test {suite...} {all...} --test {test}"))?;
     }
     shell::run(cmd!(sh, "cargo test {suite...} {all...} --doc"))

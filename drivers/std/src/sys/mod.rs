@@ -1,10 +1,12 @@
 //! What differs between operating systems. Nothing outside this module knows which one it is on.
 //!
-//! | | Linux | other Unix | elsewhere |
+//! | | Linux, Android | other Unix | elsewhere |
 //! |---|---|---|---|
 //! | timer slack | set to the least | has none | has none |
 //! | a cheap clock that lags | `CLOCK_MONOTONIC_COARSE` | the clock | the clock |
 //! | `fork` | noticed | noticed | does not exist |
+//! | feature `clocks`: the wall clock was set | a `timerfd` tells | nobody tells | nobody tells |
+//! | .. a clock that counts suspends | `CLOCK_BOOTTIME` | Apple's; elsewhere the clock | the clock |
 //!
 //! Under `cfg(all(test, shuttle))` there is none of them, but a random schedule; see `shuttle.rs`.
 
@@ -18,14 +20,14 @@ mod threads;
 #[cfg(not(all(test, shuttle)))]
 pub(crate) use threads::{spin_loop, sync, thread, thread_number};
 
-#[cfg(all(not(all(test, shuttle)), target_os = "linux"))]
+#[cfg(all(not(all(test, shuttle)), any(target_os = "linux", target_os = "android")))]
 mod linux;
-#[cfg(all(not(all(test, shuttle)), target_os = "linux"))]
+#[cfg(all(not(all(test, shuttle)), any(target_os = "linux", target_os = "android")))]
 pub(crate) use linux::{COARSE_LAG, coarse_nanos, minimise_timer_slack, now_nanos};
 
-#[cfg(all(not(all(test, shuttle)), not(target_os = "linux")))]
+#[cfg(all(not(all(test, shuttle)), not(any(target_os = "linux", target_os = "android"))))]
 mod plain;
-#[cfg(all(not(all(test, shuttle)), not(target_os = "linux")))]
+#[cfg(all(not(all(test, shuttle)), not(any(target_os = "linux", target_os = "android"))))]
 pub(crate) use plain::{COARSE_LAG, coarse_nanos, minimise_timer_slack, now_nanos};
 
 #[cfg(all(not(all(test, shuttle)), unix))]
@@ -41,3 +43,13 @@ pub(crate) fn on_fork(
     _child: extern "C" fn(),
 ) {
 }
+
+#[cfg(all(feature = "clocks", any(target_os = "linux", target_os = "android")))]
+mod linux_clocks;
+#[cfg(all(feature = "clocks", any(target_os = "linux", target_os = "android")))]
+pub(crate) use linux_clocks::{ClockChanges, boot_time};
+
+#[cfg(all(feature = "clocks", not(any(target_os = "linux", target_os = "android"))))]
+mod plain_clocks;
+#[cfg(all(feature = "clocks", not(any(target_os = "linux", target_os = "android"))))]
+pub(crate) use plain_clocks::{ClockChanges, boot_time};
