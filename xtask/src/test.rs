@@ -10,7 +10,8 @@ use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
 use crate::{
-    api, bench_embedded, compat, cross, embedded, model, sanitize, shell, soak, tools, workspace,
+    api, bench_embedded, compat, cross, embedded, model, sanitize, shell, soak, tools, wasm,
+    workspace,
 };
 
 #[derive(clap::Args)]
@@ -42,10 +43,12 @@ const STEPS: &[(&str, Step)] = &[
     ("sanitizers", |sh, _| sanitize::concurrent(sh)),
     ("soak", |sh, _| soak::short(sh)),
     (CROSS_BUILDS, |sh, _| cross::build(sh).and_then(|()| compat::build(sh))),
+    (WASM, |sh, _| wasm::run(sh, &wasm::Arguments::default())),
     (FIRMWARE, firmware),
 ];
 
 const CROSS_BUILDS: &str = "cross builds";
+const WASM: &str = "wasm";
 const FIRMWARE: &str = "firmware";
 
 /// A published crate carries no file above this: charts and recordings belong to the repository.
@@ -64,7 +67,7 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     };
     for &(name, step) in &STEPS[first..] {
         eprintln!("\n== {name}");
-        if arguments.host_only && [CROSS_BUILDS, FIRMWARE].contains(&name) {
+        if arguments.host_only && [CROSS_BUILDS, WASM, FIRMWARE].contains(&name) {
             eprintln!("left out, for --host-only");
             summary.push(format!("{name} LEFT OUT"));
             continue;
