@@ -109,10 +109,11 @@ fn test(sh: &Shell, _: &[Package]) -> Result<()> {
     // The rest with all features; the workspace has been tested without, as it is shipped.
     let all = ["--all-features", "--features", "moirai-timer-std/test-util"];
     let crates = ["-p", "moirai-timer-std", "-p", "moirai-timer-ext"];
+    let examples = ["-p", "moirai-timer-examples"];
     let suite = ["-p", "moirai-timer-tests"];
     shell::run(cmd!(
         sh,
-        "cargo clippy {crates...} {suite...} {all...} --all-targets -- -D warnings"
+        "cargo clippy {crates...} {examples...} {suite...} {all...} --all-targets -- -D warnings"
     ))?;
     shell::run(cmd!(sh, "cargo test {crates...} {all...}"))?;
     for test in
@@ -181,7 +182,7 @@ fn smoke(sh: &Shell, _: &[Package]) -> Result<()> {
     for example in sh.read_dir("examples-std/examples")? {
         let name = example.file_stem().and_then(|name| name.to_str()).context("it has no name")?;
         // Through a pipe: none of them is to think that somebody looks, and may press a key.
-        let run = cmd!(sh, "cargo run -p moirai-timer-examples --example {name}");
+        let run = cmd!(sh, "cargo run -p moirai-timer-examples --all-features --example {name}");
         println!("{}", shell::read(run)?);
     }
     Ok(())
