@@ -19,6 +19,7 @@ mod soak;
 mod test;
 mod tools;
 mod wasm;
+mod windows;
 mod workspace;
 
 use std::process::ExitCode;
@@ -57,6 +58,8 @@ enum Command {
     Dependents(dependents::Arguments),
     /// Run the tests of the driver for WebAssembly, in Node or a browser.
     Wasm(wasm::Arguments),
+    /// Run the std driver's tests as Windows programs, in Wine. Installs it, 200 MB, if it is missing.
+    Windows,
     /// Build the firmware, run it in QEMU, and check what it prints.
     Embedded(embedded::Arguments),
 }
@@ -85,6 +88,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Soak(arguments) => soak::run(&sh, arguments),
         Command::Dependents(arguments) => dependents::run(&sh, arguments),
         Command::Wasm(arguments) => wasm::run(&sh, arguments),
+        Command::Windows => windows::run(&sh),
         Command::Embedded(arguments) => embedded::run(&sh, arguments),
     }
 }
