@@ -12,6 +12,8 @@ use moirai_timer_tests::Task;
 use proptest::prelude::*;
 
 const NANOSECOND: Duration = Duration::from_nanos(1);
+/// `SystemTime` is no finer than this on Windows.
+const GRAIN: Duration = Duration::from_nanos(100);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -225,7 +227,7 @@ proptest! {
                 }
                 Step::Suspend(seconds) => block_on(clock.suspend(SECOND * seconds as u32)),
                 Step::Sleep(seconds) => {
-                    let ahead = SECOND * seconds as u32 + NANOSECOND;
+                    let ahead = SECOND * seconds as u32 + GRAIN;
                     walls.push(Waiting::new(timer.sleep_until_system(timer.system_now() + ahead)));
                     boots.push(Waiting::new(timer.sleep_until_boot(timer.boot_now() + ahead)));
                 }
