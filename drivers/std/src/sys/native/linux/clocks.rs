@@ -1,4 +1,4 @@
-//! Linux: the clock that counts suspends, and news of the wall clock being set. Feature `clocks`.
+//! Linux and Android: the clock that counts suspends, and news of the wall clock being set. Feature `clocks`.
 
 use std::io;
 use std::os::fd::OwnedFd;
