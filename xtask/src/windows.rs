@@ -43,6 +43,9 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     ];
     let crates = ["-p", "moirai-timer-std", "-p", "moirai-timer-tests", "--all-features"];
     let features = ["--features", "moirai-timer-std/test-util"];
-    let test = cmd!(sh, "cargo test --target {TARGET} {crates...} {features...} --lib --tests");
+    let test = cmd!(
+        sh,
+        "cargo test --no-fail-fast --target {TARGET} {crates...} {features...} --lib --tests"
+    );
     shell::run_with(&variables, test)
 }
