@@ -123,6 +123,67 @@ fn the_child_may_move_and_drop_them() {
     }));
 }
 
+/// Neither the thread that is told of the clock being set, nor the list of those who wait, is lost.
+#[cfg(feature = "clocks")]
+#[test]
+fn the_child_may_wait_for_the_wall_clock() {
+    use moirai_timer_std::clocks::sleep_until_system;
+    use std::time::SystemTime;
+
+    fn thread_runs() -> bool {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let mut names =
+            tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")));
+        names.any(|name| name.is_ok_and(|name| name.trim() == "moirai-clocks"))
+    }
+
+    let _guard = ONE_AT_A_TIME.lock();
+    let mut before = sleep_until_system(SystemTime::now() + LATER);
+    let cx = &mut Context::from_waker(Waker::noop());
+    let _ = Pin::new(&mut before).poll(cx);
+    until(thread_runs);
+    for _ in 0..20 {
+        let deadline = before.deadline();
+        assert!(in_a_child(|| {
+            if thread_runs() {
+                return false;
+            }
+            block_on(async {
+                (&mut before).await;
+                sleep_until_system(SystemTime::now() + SHORT).await;
+            });
+            until(thread_runs);
+            SystemTime::now() >= deadline
+        }));
+    }
+    block_on(before);
+}
+
+/// Where nobody tells of the clock being set, as in this child, which may open no file, the sleep looks
+/// by itself.
+#[cfg(feature = "clocks")]
+#[test]
+fn without_a_file_the_wall_clock_is_looked_at_again() {
+    use moirai_timer_std::clocks::RECHECK;
+    use std::time::SystemTime;
+
+    let _guard = ONE_AT_A_TIME.lock();
+    assert!(in_a_child(|| {
+        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the limit is valid, and this process is the child.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &none) }, 0);
+        let own = Timer::builder().shards(1).build().unwrap();
+        let mut hour = own.sleep_until_system(SystemTime::now() + Duration::from_secs(3_600));
+        let _ = Pin::new(&mut hour).poll(&mut Context::from_waker(Waker::noop()));
+        let next = own.next_deadline().expect("it is armed");
+        drop(hour);
+        // One look on the way, and it sleeps again for the rest.
+        let fired = own.metrics().fired;
+        own.block_on(own.sleep_until_system(SystemTime::now() + RECHECK + LATER));
+        next <= Instant::now() + RECHECK && own.metrics().fired == fired + 2
+    }));
+}
+
 #[test]
 fn the_parent_goes_on_as_if_nothing_had_happened() {
     let _guard = ONE_AT_A_TIME.lock();

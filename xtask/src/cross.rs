@@ -1,11 +1,13 @@
 //! Shows that the core, and what is built on it alone, builds where it is meant to run: no `std`, 32
-//! bits, and on ARMv6-M no compare-and-swap.
+//! bits, and on ARMv6-M no compare-and-swap; and that the std driver compiles on systems that are not
+//! at hand.
 //!
-//! The targets come from rustup. Where it can fetch nothing, Debian's compiler builds `core` itself.
+//! The targets come from rustup. Where it can fetch nothing, Debian's compiler builds `core` itself;
+//! it has no `std` for other systems, which are left out then.
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use xshell::{Shell, cmd};
 
 use crate::debian;
@@ -25,10 +27,30 @@ const CORE: [&str; 7] = [
     "moirai-timer-ext/alloc",
 ];
 
+/// Systems that the std driver is checked for. One of each kind that its module `sys` tells apart, and
+/// Linux with 32 bits.
+const SYSTEMS: [&str; 6] = [
+    "x86_64-pc-windows-msvc",
+    "aarch64-apple-darwin",
+    "x86_64-unknown-freebsd",
+    "aarch64-linux-android",
+    "i686-unknown-linux-gnu",
+    "wasm32-wasip1",
+];
+
+const STD: [&str; 5] = ["-p", "moirai-timer-std", "-p", "moirai-timer-ext", "--all-features"];
+
 /// A warning that only such a target can raise is an error as well.
 const STRICT: Variables<'_> = &[("RUSTFLAGS", "-D warnings")];
 
 pub(crate) fn build(sh: &Shell) -> Result<()> {
+    if rustup_has(sh, &SYSTEMS) {
+        for target in SYSTEMS {
+            shell::run(cmd!(sh, "cargo clippy --target {target} {STD...} -- -D warnings"))?;
+        }
+    } else {
+        eprintln!("LEFT OUT: rustup cannot provide {}", SYSTEMS.join(", "));
+    }
     if rustup_has_targets(sh) {
         for target in TARGETS {
             let build = cmd!(sh, "cargo build --release --target {target} {CORE...}");
@@ -44,9 +66,21 @@ pub(crate) fn build(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// Whether the toolchain in use has a `core` for every target, or has one after asking rustup for it.
+/// Whether the toolchain in use has a `core` for every target of firmware, or has one after asking
+/// rustup for it.
 pub(crate) fn rustup_has_targets(sh: &Shell) -> bool {
-    let mut missing = TARGETS.to_vec();
+    rustup_has(sh, &TARGETS)
+}
+
+/// Sees to it that the toolchain in use has a `std` for these targets.
+pub(crate) fn need_targets(sh: &Shell, targets: &[&str]) -> Result<()> {
+    let names = targets.join(" ");
+    ensure!(rustup_has(sh, targets), "this needs `rustup target add {names}`");
+    Ok(())
+}
+
+fn rustup_has(sh: &Shell, targets: &[&str]) -> bool {
+    let mut missing = targets.to_vec();
     missing.retain(|target| !has_target(sh, target));
     missing.is_empty() || shell::run(cmd!(sh, "rustup target add {missing...}")).is_ok()
 }

@@ -18,6 +18,8 @@ mod shell;
 mod soak;
 mod test;
 mod tools;
+mod wasm;
+mod windows;
 mod workspace;
 
 use std::process::ExitCode;
@@ -54,6 +56,10 @@ enum Command {
     Soak(soak::Arguments),
     /// Run the tests of crates that depend on futures-timer, with ours in its place.
     Dependents(dependents::Arguments),
+    /// Run the tests of the driver for WebAssembly, in Node or a browser.
+    Wasm(wasm::Arguments),
+    /// Run the std driver's tests as Windows programs, in Wine. Installs it, 200 MB, if it is missing.
+    Windows,
     /// Build the firmware, run it in QEMU, and check what it prints.
     Embedded(embedded::Arguments),
 }
@@ -81,6 +87,8 @@ fn run(command: &Command) -> Result<()> {
         Command::Model(arguments) => model::run(&sh, arguments),
         Command::Soak(arguments) => soak::run(&sh, arguments),
         Command::Dependents(arguments) => dependents::run(&sh, arguments),
+        Command::Wasm(arguments) => wasm::run(&sh, arguments),
+        Command::Windows => windows::run(&sh),
         Command::Embedded(arguments) => embedded::run(&sh, arguments),
     }
 }

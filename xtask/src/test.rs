@@ -10,7 +10,8 @@ use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
 use crate::{
-    api, bench_embedded, compat, cross, embedded, model, sanitize, shell, soak, tools, workspace,
+    api, bench_embedded, compat, cross, embedded, model, sanitize, shell, soak, tools, wasm,
+    workspace,
 };
 
 #[derive(clap::Args)]
@@ -42,10 +43,12 @@ const STEPS: &[(&str, Step)] = &[
     ("sanitizers", |sh, _| sanitize::concurrent(sh)),
     ("soak", |sh, _| soak::short(sh)),
     (CROSS_BUILDS, |sh, _| cross::build(sh).and_then(|()| compat::build(sh))),
+    (WASM, |sh, _| wasm::run(sh, &wasm::Arguments::default())),
     (FIRMWARE, firmware),
 ];
 
 const CROSS_BUILDS: &str = "cross builds";
+const WASM: &str = "wasm";
 const FIRMWARE: &str = "firmware";
 
 /// A published crate carries no file above this: charts and recordings belong to the repository.
@@ -64,7 +67,7 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     };
     for &(name, step) in &STEPS[first..] {
         eprintln!("\n== {name}");
-        if arguments.host_only && [CROSS_BUILDS, FIRMWARE].contains(&name) {
+        if arguments.host_only && [CROSS_BUILDS, WASM, FIRMWARE].contains(&name) {
             eprintln!("left out, for --host-only");
             summary.push(format!("{name} LEFT OUT"));
             continue;
@@ -106,13 +109,16 @@ fn test(sh: &Shell, _: &[Package]) -> Result<()> {
     // The rest with all features; the workspace has been tested without, as it is shipped.
     let all = ["--all-features", "--features", "moirai-timer-std/test-util"];
     let crates = ["-p", "moirai-timer-std", "-p", "moirai-timer-ext"];
+    let examples = ["-p", "moirai-timer-examples"];
     let suite = ["-p", "moirai-timer-tests"];
     shell::run(cmd!(
         sh,
-        "cargo clippy {crates...} {suite...} {all...} --all-targets -- -D warnings"
+        "cargo clippy {crates...} {examples...} {suite...} {all...} --all-targets -- -D warnings"
     ))?;
     shell::run(cmd!(sh, "cargo test {crates...} {all...}"))?;
-    for test in ["virtual_clock", "snapshot", "traced", "no_thread"] {
+    for test in
+        ["virtual_clock", "snapshot", "traced", "no_thread", "clocks", "time_namespace", "fork"]
+    {
         shell::run(cmd!(sh, "cargo test {suite...} {all...} --test {test}"))?;
     }
     shell::run(cmd!(sh, "cargo test {suite...} {all...} --doc"))
@@ -176,7 +182,7 @@ fn smoke(sh: &Shell, _: &[Package]) -> Result<()> {
     for example in sh.read_dir("examples-std/examples")? {
         let name = example.file_stem().and_then(|name| name.to_str()).context("it has no name")?;
         // Through a pipe: none of them is to think that somebody looks, and may press a key.
-        let run = cmd!(sh, "cargo run -p moirai-timer-examples --example {name}");
+        let run = cmd!(sh, "cargo run -p moirai-timer-examples --all-features --example {name}");
         println!("{}", shell::read(run)?);
     }
     Ok(())

@@ -24,8 +24,31 @@ pub(crate) fn install(sh: &Shell, tool: &str) -> Result<String> {
         eprintln!("Installing {tool} into {}", tools.display());
         shell::run(cmd!(sh, "cargo install --locked --root {tools} {tool}"))?;
     }
+    Ok(search_path(sh))
+}
+
+fn search_path(sh: &Shell) -> String {
+    let tools = workspace::root().join("target/tools/bin");
     let path = sh.var("PATH").unwrap_or_default();
-    Ok(format!("{}:{path}", tools.join("bin").display()))
+    format!("{}:{path}", tools.display())
+}
+
+/// Installs `package` unless its `program` is there in this version, and gives the search path that has it.
+pub(crate) fn install_version(
+    sh: &Shell,
+    package: &str,
+    program: &str,
+    version: &str,
+) -> Result<String> {
+    let program = workspace::root().join("target/tools/bin").join(program);
+    let found = cmd!(sh, "{program} --version").quiet().ignore_stderr().read();
+    if !found.is_ok_and(|found| found.ends_with(&format!(" {version}"))) {
+        let tools = workspace::root().join("target/tools");
+        eprintln!("Installing {package} {version} into {}", tools.display());
+        let which = format!("{package}@{version}");
+        shell::run(cmd!(sh, "cargo install --locked --force --root {tools} {which}"))?;
+    }
+    Ok(search_path(sh))
 }
 
 /// Sees to it that there is a nightly compiler.

@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "clocks")]
+use crate::clocks;
 use crate::shards::{Core, Seat};
 use crate::sys;
 
@@ -82,9 +84,13 @@ extern "C" fn prepare() {
         thread::yield_now();
     }
     FROZEN.set(Some((frozen, timers)));
+    #[cfg(feature = "clocks")]
+    clocks::before_fork();
 }
 
 extern "C" fn parent() {
+    #[cfg(feature = "clocks")]
+    clocks::after_fork(false);
     let Some((frozen, timers)) = FROZEN.take() else { return };
     drop(timers);
     frozen.into_iter().for_each(Frozen::thaw);
@@ -92,6 +98,8 @@ extern "C" fn parent() {
 
 extern "C" fn child() {
     GENERATION.fetch_add(1, SeqCst);
+    #[cfg(feature = "clocks")]
+    clocks::after_fork(true);
     let Some((frozen, timers)) = FROZEN.take() else { return };
     drop(timers);
     for mut timer in frozen {

@@ -25,6 +25,9 @@
 //! The functions of this crate use one timer for the whole process, [`Timer::global`]. Its thread
 //! starts with the first sleep that has to wait, and causes no wake-up while nothing is due.
 //!
+//! With the feature `clocks` there are sleeps by the wall clock, and by the clock that counts suspends: the
+//! module `clocks`.
+//!
 //! With the feature `test-util` there are timers on a virtual clock, for tests: the module `test`.
 //!
 //! # Seeing inside
@@ -50,6 +53,8 @@
 mod block_on;
 mod builder;
 mod clock;
+#[cfg(feature = "clocks")]
+pub mod clocks;
 mod fork;
 mod lateness;
 mod memory;

@@ -63,7 +63,7 @@ impl Timer {
 
     /// Without touching the global timer, which is always on the system's clock.
     #[inline]
-    fn clock(&self) -> &Clock {
+    pub(crate) fn clock(&self) -> &Clock {
         self.core.as_ref().map_or(&Clock::System, |core| &core.clock)
     }
 
@@ -83,7 +83,7 @@ impl Timer {
     }
 
     #[inline]
-    fn core(&self) -> &Arc<Core> {
+    pub(crate) fn core(&self) -> &Arc<Core> {
         self.core.as_ref().unwrap_or_else(|| global())
     }
 

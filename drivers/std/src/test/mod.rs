@@ -54,6 +54,8 @@
 //! not `Instant::now()`. Should one do so all the same, a virtual timer refuses the deadline with a
 //! panic that says so.
 
+#[cfg(feature = "clocks")]
+mod clocks;
 mod time;
 mod tracked;
 mod turn;

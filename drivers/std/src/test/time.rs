@@ -24,6 +24,8 @@ pub(crate) struct VirtualTime {
     turning: Mutex<()>,
     due: Mutex<Due>,
     activity: Mutex<Activity>,
+    #[cfg(feature = "clocks")]
+    pub(crate) clocks: super::clocks::VirtualClocks,
 }
 
 /// What a turn found due, to be woken when it has ended.
@@ -53,6 +55,8 @@ impl VirtualTime {
             turning: Mutex::new(()),
             due: Mutex::new(Due { wakers: Vec::new(), total: 0, seed }),
             activity: Mutex::default(),
+            #[cfg(feature = "clocks")]
+            clocks: super::clocks::VirtualClocks::new(),
         }
     }
 

@@ -1,7 +1,13 @@
 //! Systems on which there is nothing special to be done.
 
+#[cfg(feature = "clocks")]
+mod clocks;
+
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
+
+#[cfg(feature = "clocks")]
+pub(crate) use clocks::{ClockChanges, boot_time};
 
 /// This clock does not lag.
 pub(crate) const COARSE_LAG: u64 = 0;

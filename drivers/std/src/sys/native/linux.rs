@@ -1,4 +1,10 @@
-//! Linux: the coarse clock, and the slack of timers.
+//! Linux and Android: the coarse clock, and the slack of timers.
+
+#[cfg(feature = "clocks")]
+mod clocks;
+
+#[cfg(feature = "clocks")]
+pub(crate) use clocks::{ClockChanges, boot_time};
 
 /// The coarse clock is behind the precise one by less than this. It advances with the kernel's
 /// tick, every 1 to 10 ms; twice the longest leaves room for a late tick.

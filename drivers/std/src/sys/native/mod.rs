@@ -1,0 +1,40 @@
+//! The system that the program runs on.
+//!
+//! | | Linux, Android | other Unix | elsewhere |
+//! |---|---|---|---|
+//! | timer slack | set to the least | has none | has none |
+//! | a cheap clock that lags | `CLOCK_MONOTONIC_COARSE` | the clock | the clock |
+//! | `fork` | noticed | noticed | does not exist |
+//! | feature `clocks`: the wall clock was set | a `timerfd` tells | nobody tells | nobody tells |
+//! | .. a clock that counts suspends | `CLOCK_BOOTTIME` | Apple's; elsewhere the clock | the clock |
+
+mod threads;
+pub(crate) use threads::{spin_loop, sync, thread, thread_number};
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod linux;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use linux as system;
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod plain;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+use plain as system;
+
+pub(crate) use system::{COARSE_LAG, coarse_nanos, minimise_timer_slack, now_nanos};
+#[cfg(feature = "clocks")]
+pub(crate) use system::{ClockChanges, boot_time};
+
+#[cfg(unix)]
+mod fork;
+#[cfg(unix)]
+pub(crate) use fork::on_fork;
+
+/// Calls `prepare` before every `fork`, `parent` and `child` after it. Call it once.
+#[cfg(not(unix))]
+pub(crate) fn on_fork(
+    _prepare: extern "C" fn(),
+    _parent: extern "C" fn(),
+    _child: extern "C" fn(),
+) {
+}

@@ -1,0 +1,169 @@
+//! The driver on a real event loop: that of Node, or of a browser.
+#![cfg(target_arch = "wasm32")]
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use js_sys::{Function, Promise};
+use moirai_timer_wasm::{
+    Instant, MissedTickBehavior, Timer, interval, sleep, sleep_until, timeout,
+};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_test::wasm_bindgen_test;
+
+const MS: Duration = Duration::from_millis(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Has the timeouts counted that are set from now on, until it is told to stop.
+const WATCH: &str = "
+    const { setTimeout, clearTimeout } = globalThis;
+    const live = new Set();
+    const watch = {
+        count: 0,
+        live: () => live.size,
+        giveWay: () => new Promise(resolve => setTimeout(resolve)),
+        stop: () => Object.assign(globalThis, { setTimeout, clearTimeout }),
+    };
+    globalThis.setTimeout = (handler, milliseconds) => {
+        const id = setTimeout(() => { live.delete(id); handler(); }, milliseconds);
+        live.add(id);
+        watch.count += 1;
+        return id;
+    };
+    globalThis.clearTimeout = id => { live.delete(id); clearTimeout(id); };
+    return watch;
+";
+
+#[wasm_bindgen]
+extern "C" {
+    type Watch;
+
+    /// How many were set so far.
+    #[wasm_bindgen(method, getter)]
+    fn count(this: &Watch) -> u32;
+
+    /// How many are set now.
+    #[wasm_bindgen(method)]
+    fn live(this: &Watch) -> u32;
+
+    /// Lets the event loop's other tasks run.
+    #[wasm_bindgen(method, js_name = giveWay)]
+    fn give_way(this: &Watch) -> Promise;
+
+    #[wasm_bindgen(method)]
+    fn stop(this: &Watch);
+}
+
+#[wasm_bindgen_test]
+async fn a_sleep_ends_at_its_deadline_and_not_before() {
+    for micros in [0, 1, 100, 999, 1_000, 1_001, 2_500, 20_000] {
+        let deadline = Instant::now() + Duration::from_micros(micros);
+        sleep_until(deadline).await;
+        assert!(Instant::now() >= deadline, "{micros} us");
+    }
+}
+
+#[wasm_bindgen_test]
+async fn tasks_wake_in_the_order_of_their_deadlines() {
+    let order = Rc::new(RefCell::new(Vec::new()));
+    let start = Instant::now();
+    for millis in [16, 4, 12, 8] {
+        let order = order.clone();
+        spawn_local(async move {
+            sleep_until(start + MS * millis).await;
+            order.borrow_mut().push(millis);
+        });
+    }
+    while order.borrow().len() < 4 {
+        sleep(MS).await;
+    }
+    assert_eq!(*order.borrow(), [4, 8, 12, 16]);
+}
+
+#[wasm_bindgen_test]
+async fn ten_thousand_sleeps_all_end() {
+    let ended = Rc::new(Cell::new(0));
+    let start = Instant::now();
+    for number in 0..10_000 {
+        let ended = ended.clone();
+        spawn_local(async move {
+            sleep_until(start + Duration::from_micros(7 * number)).await;
+            ended.set(ended.get() + 1);
+        });
+    }
+    while ended.get() < 10_000 {
+        sleep(MS).await;
+    }
+    assert!(start.elapsed() >= Duration::from_micros(7 * 9_999));
+}
+
+#[wasm_bindgen_test]
+async fn what_is_further_away_than_a_timeout_can_be_waits() {
+    let timer = Timer::new();
+    let far = [DAY * 24, DAY * 25, DAY * 50, DAY * 3_650, Duration::MAX];
+    for duration in far {
+        // In a browser a timeout that is too long rings at once.
+        assert!(timer.timeout(MS * 5, timer.sleep(duration)).await.is_err());
+    }
+    let metrics = timer.metrics();
+    assert!(metrics.vain_turns <= far.len() as u64, "it is not turned in vain: {metrics:?}");
+}
+
+#[wasm_bindgen_test]
+async fn a_deadline_that_is_moved_is_kept() {
+    let timer = Timer::new();
+    let start = Instant::now();
+    let mut later = timer.sleep(MS);
+    assert!(timer.timeout(Duration::ZERO, &mut later).await.is_err());
+    later.reset(start + 8 * MS);
+    later.await;
+    assert!(Instant::now() >= start + 8 * MS);
+
+    let mut sooner = timer.sleep(DAY);
+    assert!(timer.timeout(Duration::ZERO, &mut sooner).await.is_err());
+    sooner.reset_after(2 * MS);
+    sooner.await;
+}
+
+#[wasm_bindgen_test]
+async fn a_timeout_ends_what_is_too_slow() {
+    assert_eq!(timeout(DAY, async { 42 }).await, Ok(42));
+    assert!(timeout(2 * MS, sleep(DAY)).await.is_err());
+    assert!(timeout(DAY, sleep(2 * MS)).await.is_ok());
+}
+
+#[wasm_bindgen_test]
+async fn an_interval_ticks_on_schedule() {
+    let mut ticks = interval(3 * MS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let first = ticks.tick().await;
+    for number in 1..5 {
+        let at = ticks.tick().await;
+        assert_eq!(at - first, 3 * MS * number);
+        assert!(Instant::now() >= at);
+    }
+}
+
+/// What arms, moves and drops sleeps on the event loop sets one timeout, and leaves none.
+#[wasm_bindgen_test]
+async fn there_is_one_timeout_at_most_and_none_when_idle() {
+    let watch: Watch = Function::new_no_args(WATCH).call0(&JsValue::UNDEFINED).unwrap().into();
+    let timer = Timer::new();
+    let sleeps: Vec<_> = (1..1_000).map(|n| timer.try_sleep(DAY - MS * n).unwrap()).collect();
+    for sleep in sleeps {
+        let timer = timer.clone();
+        spawn_local(async move { assert!(timer.timeout(3 * MS, sleep).await.is_err()) });
+    }
+    let mut most = 0;
+    while timer.metrics().fired < 999 {
+        JsFuture::from(watch.give_way()).await.unwrap();
+        most = most.max(watch.live());
+    }
+    drop(timer);
+    JsFuture::from(watch.give_way()).await.unwrap();
+    watch.stop();
+    assert_eq!((most, watch.live()), (1, 0), "at most, and in the end");
+    assert!(watch.count() < 100, "{} timeouts were set for 1,998 sleeps", watch.count());
+}
