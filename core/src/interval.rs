@@ -119,6 +119,21 @@ impl<H: Handle> Interval<H> {
     }
 
     /// Sets what happens to ticks that were not taken in time.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{ManualDriver, MissedTickBehavior, TickCount, Timer};
+    /// # use core::task::{Context, Poll, Waker};
+    /// # static TIMER: Timer<ManualDriver, 8> = Timer::new(ManualDriver::new());
+    /// let mut ticks = TIMER.interval(TickCount(10));
+    /// ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ///
+    /// TIMER.driver().advance(35); // the program was held up
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// assert_eq!(ticks.poll_tick(&mut cx).map(|due| due.get()), Poll::Ready(0));
+    /// assert!(ticks.poll_tick(&mut cx).is_pending());
+    /// TIMER.driver().advance(10);
+    /// assert_eq!(ticks.poll_tick(&mut cx).map(|due| due.get()), Poll::Ready(45));
+    /// ```
     pub fn set_missed_tick_behavior(&mut self, behavior: MissedTickBehavior) {
         self.missed = behavior;
     }

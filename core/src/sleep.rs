@@ -30,6 +30,25 @@ use crate::{Claim, Handle, RegisterError, Ticks};
 ///
 /// Dropping it before it was polled has no effect at all. Dropping it later drops its waker, leaves
 /// a command to take the deadline out, and returns the slot by the next turn. It does not wait.
+///
+/// ```
+/// use moirai_timer_core::{ManualDriver, Timer};
+/// use core::{pin::pin, task::{Context, Waker}, time::Duration};
+///
+/// static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
+///
+/// let mut sleep = pin!(TIMER.sleep(Duration::from_millis(5)));
+/// let mut cx = Context::from_waker(Waker::noop());
+/// assert!(sleep.as_mut().poll(&mut cx).is_pending());
+///
+/// // Pushed away in time: it is not ready at 5 ms, but at 9.
+/// TIMER.driver().advance(4);
+/// sleep.reset_after(Duration::from_millis(5));
+/// TIMER.driver().advance(4);
+/// assert!(sleep.as_mut().poll(&mut cx).is_pending());
+/// TIMER.driver().advance(1);
+/// assert!(sleep.as_mut().poll(&mut cx).is_ready());
+/// ```
 pub struct Sleep<H: Handle> {
     handle: H,
     deadline: Ticks,
@@ -79,6 +98,20 @@ impl<H: Handle> Sleep<H> {
     ///
     /// Saturates; zero asks for the deadline itself, and is the default unless the timer has
     /// another. A poll in between is ready as always. Takes effect on the next registration or reset.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{ManualDriver, Timer};
+    /// # use core::{pin::pin, task::{Context, Waker}, time::Duration};
+    /// static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
+    /// let ms = Duration::from_millis;
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// let mut one = pin!(TIMER.sleep(ms(1_003)).with_tolerance(ms(50)));
+    /// let mut other = pin!(TIMER.sleep(ms(1_019)).with_tolerance(ms(50)));
+    /// assert!(one.as_mut().poll(&mut cx).is_pending() && other.as_mut().poll(&mut cx).is_pending());
+    /// TIMER.on_alarm();
+    /// // One alarm, for both.
+    /// assert_eq!(TIMER.driver().alarm().map(|at| at.get()), Some(1_024));
+    /// ```
     #[must_use]
     pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = self.handle.ticks_in(tolerance);

@@ -81,6 +81,19 @@ impl CallbackTimer {
     }
 
     /// Calls `function` at `deadline`.
+    ///
+    /// ```
+    /// # use moirai_timer_ext::CallbackTimer;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::{sync::mpsc::channel, time::Duration};
+    /// let callbacks = CallbackTimer::new(Timer::global().clone())?;
+    /// let (sender, receiver) = channel();
+    /// let now = Timer::global().now();
+    /// let late = callbacks.spawn_at(now, move || sender.send("late").unwrap());
+    /// assert_eq!(receiver.recv(), Ok("late"));
+    /// assert!(late.is_finished());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn spawn_at(
         &self,
         deadline: Instant,

@@ -88,6 +88,19 @@ impl<H: Handle> Deadline<H> {
 impl<H: Handle + Clone> Deadline<H> {
     /// `duration` from now, or this deadline, if that is earlier: for a part that may have so much
     /// of what is left.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::Deadline;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    /// let deadline = Deadline::after(Timer::global().clone(), Duration::from_secs(5));
+    /// let part = deadline.within(Duration::from_secs(1));
+    /// assert!(part.remaining() <= Some(Duration::from_secs(1)));
+    /// // It can't be had back.
+    /// assert_eq!(part.within(Duration::from_secs(3600)).instant(), part.instant());
+    /// # }
+    /// ```
     #[must_use]
     pub fn within(&self, duration: Duration) -> Self {
         self.no_later(Self::after(self.timer.clone(), duration).at)

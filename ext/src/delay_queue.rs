@@ -82,6 +82,21 @@ pub struct Key {
 }
 
 /// Why a key does not lead to a value.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// # use moirai_timer_ext::{DelayQueue, KeyError};
+/// # use moirai_timer_std::Timer;
+/// # use std::time::Duration;
+/// let timer = Timer::global();
+/// let (mut queue, mut other) = (DelayQueue::new(timer.clone()), DelayQueue::new(timer.clone()));
+/// let key = queue.insert("value", Duration::from_secs(1));
+/// other.insert("other", Duration::from_secs(1));
+/// assert_eq!(other.remove(key), Err(KeyError::OfAnotherQueue));
+/// assert_eq!(queue.remove(key), Ok("value"));
+/// assert_eq!(queue.remove(key), Err(KeyError::Gone));
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -185,6 +200,20 @@ impl<T, H: Handle> DelayQueue<T, H> {
     ///
     /// # Errors
     /// If the key leads to none.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::{DelayQueue, KeyError};
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    /// let mut queue = DelayQueue::new(Timer::global().clone());
+    /// let first = queue.insert('a', Duration::from_secs(1));
+    /// let second = queue.insert('b', Duration::from_secs(2));
+    /// assert_eq!(queue.peek(), Some(first));
+    /// assert_eq!(queue.reset(first, Duration::from_secs(3)), Ok(()));
+    /// assert_eq!(queue.peek(), Some(second));
+    /// # }
+    /// ```
     pub fn reset(&mut self, key: Key, duration: Duration) -> Result<(), KeyError> {
         self.reset_ticks(key, self.ticks_after(duration))
     }

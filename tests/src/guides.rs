@@ -1,7 +1,14 @@
-//! The guides, whose programs are run as tests.
+//! The guide, a module for each page of `docs/guide/src`: its programs are run as tests.
 
-#[doc = include_str!("../../docs/seeing-inside.md")]
-mod seeing_inside {}
+macro_rules! pages {
+    ($($page:ident)*) => {$(
+        #[doc = include_str!(concat!("../../docs/guide/src/", stringify!($page), ".md"))]
+        mod $page {}
+    )*};
+}
 
-#[doc = include_str!("../../docs/testing.md")]
-mod testing {}
+pages! {
+    start timeouts intervals deadlines streams queues clocks libraries precision driving testing
+    seeing_inside firmware from_tokio from_async_io from_futures_timer from_embassy_time costs
+    promises
+}

@@ -27,7 +27,7 @@ extern crate std;
 pub mod cases;
 #[cfg(feature = "std")]
 mod forever;
-#[cfg(all(doctest, feature = "test-util"))]
+#[cfg(all(doctest, feature = "clocks", feature = "test-util"))]
 mod guides;
 mod handoff;
 mod manual_rig;

@@ -11,6 +11,7 @@ mod debian;
 mod dependents;
 mod embedded;
 mod fuzz;
+mod guide;
 mod model;
 mod mutants;
 mod sanitize;
@@ -60,6 +61,8 @@ enum Command {
     Wasm(wasm::Arguments),
     /// Run the std driver's tests as Windows programs, in Wine. Installs it, 200 MB, if it is missing.
     Windows,
+    /// Build the guide, and check the links of every page in the repository.
+    Guide,
     /// Build the firmware, run it in QEMU, and check what it prints.
     Embedded(embedded::Arguments),
 }
@@ -89,6 +92,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Dependents(arguments) => dependents::run(&sh, arguments),
         Command::Wasm(arguments) => wasm::run(&sh, arguments),
         Command::Windows => windows::run(&sh),
+        Command::Guide => guide::run(&sh),
         Command::Embedded(arguments) => embedded::run(&sh, arguments),
     }
 }

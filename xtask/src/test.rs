@@ -10,7 +10,7 @@ use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
 use crate::{
-    api, bench_embedded, compat, cross, embedded, model, sanitize, shell, soak, tools, wasm,
+    api, bench_embedded, compat, cross, embedded, guide, model, sanitize, shell, soak, tools, wasm,
     workspace,
 };
 
@@ -131,7 +131,7 @@ fn doc(sh: &Shell, published: &[Package]) -> Result<()> {
         let name = &**package.name;
         shell::run_with(strict, cmd!(sh, "cargo doc -p {name} --all-features --no-deps"))?;
     }
-    Ok(())
+    guide::run(sh)
 }
 
 /// What a release would upload: the sources, and nothing that strayed into the directory.

@@ -19,10 +19,15 @@ pub(crate) const MIXED: &str = "-Cunsafe-allow-abi-mismatch=sanitizer";
 
 /// Installs `tool` unless it is there, and gives the search path that has it.
 pub(crate) fn install(sh: &Shell, tool: &str) -> Result<String> {
+    install_with(sh, tool, &[])
+}
+
+/// The same, with more arguments for `cargo install`.
+pub(crate) fn install_with(sh: &Shell, tool: &str, arguments: &[&str]) -> Result<String> {
     let tools = workspace::root().join("target/tools");
     if !tools.join("bin").join(tool).exists() {
         eprintln!("Installing {tool} into {}", tools.display());
-        shell::run(cmd!(sh, "cargo install --locked --root {tools} {tool}"))?;
+        shell::run(cmd!(sh, "cargo install --locked --root {tools} {tool} {arguments...}"))?;
     }
     Ok(search_path(sh))
 }

@@ -118,6 +118,23 @@ impl Builder {
     ///
     /// The waker is called by whoever arms that sleep, so it should do little: write to an event
     /// descriptor, unpark a thread.
+    ///
+    /// ```
+    /// # use moirai_timer_std::Timer;
+    /// # use std::{sync::Arc, task::{Wake, Waker}, thread::{self, Thread}};
+    /// struct Unpark(Thread);
+    ///
+    /// impl Wake for Unpark {
+    ///     fn wake(self: Arc<Self>) {
+    ///         self.0.unpark();
+    ///     }
+    /// }
+    ///
+    /// let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    /// let timer = Timer::builder().driven_by(waker).build()?;
+    /// assert_eq!(timer.turn(), None); // nothing to do: the loop may park
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn driven_by(mut self, waker: Waker) -> Self {
         self.drive = Drive::Caller(Some(waker));
         self
@@ -128,6 +145,12 @@ impl Builder {
     /// # Errors
     /// [`InvalidInput`](io::ErrorKind::InvalidInput), with the range, if a number is out of it or
     /// the thread's name has a zero byte.
+    ///
+    /// ```
+    /// # use moirai_timer_std::Timer;
+    /// let error = Timer::builder().shards(1000).build().unwrap_err();
+    /// assert_eq!(error.to_string(), "a timer has 1 to 256 shards, not 1000");
+    /// ```
     pub fn build(mut self) -> io::Result<Timer> {
         let invalid = |text: String| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         if !(1..=MOST_SHARDS).contains(&self.shards) {

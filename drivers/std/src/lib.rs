@@ -89,12 +89,30 @@ pub type Interval = moirai_timer_core::Interval<Timer>;
 /// Waits for `duration`, counted from this call; for ever, if that is beyond the clock's range.
 ///
 /// Zero is ready at the first poll.
+///
+/// ```
+/// # use moirai_timer_std::{block_on, sleep};
+/// # use std::time::Duration;
+/// block_on(async {
+///     let mut pause = sleep(Duration::from_secs(3600));
+///     pause.reset_after(Duration::from_millis(1)); // not so long
+///     pause.await;
+/// });
+/// ```
 #[inline]
 pub fn sleep(duration: Duration) -> Sleep {
     Timer::global().sleep(duration)
 }
 
 /// Waits until `deadline`; ready at the first poll if that is past.
+///
+/// ```
+/// # use moirai_timer_std::{block_on, sleep_until};
+/// # use std::time::{Duration, Instant};
+/// let deadline = Instant::now() + Duration::from_millis(1);
+/// block_on(sleep_until(deadline));
+/// assert!(Instant::now() >= deadline);
+/// ```
 #[inline]
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Timer::global().sleep_until(deadline)
@@ -113,6 +131,17 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 }
 
 /// Runs `future` until `deadline` at most.
+///
+/// ```
+/// # use moirai_timer_std::{block_on, timeout_at};
+/// # use std::{future::pending, time::{Duration, Instant}};
+/// // One deadline for two steps.
+/// let deadline = Instant::now() + Duration::from_millis(2);
+/// block_on(async {
+///     assert_eq!(timeout_at(deadline, async { 42 }).await, Ok(42));
+///     assert!(timeout_at(deadline, pending::<()>()).await.is_err());
+/// });
+/// ```
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
     Timer::global().timeout_at(deadline, future)
 }
@@ -140,12 +169,32 @@ pub fn interval(period: Duration) -> Interval {
 ///
 /// # Panics
 /// If `period` is zero.
+///
+/// ```
+/// # use moirai_timer_std::{block_on, interval_at};
+/// # use std::time::{Duration, Instant};
+/// // The first tick after a period, not at once.
+/// let ms = Duration::from_millis(1);
+/// let start = Instant::now() + ms;
+/// let mut ticks = interval_at(start, ms);
+/// assert_eq!(block_on(ticks.tick()), start);
+/// ```
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     Timer::global().interval_at(start, period)
 }
 
 /// Runs a future on this thread, which sleeps while there is nothing to do.
+///
+/// ```
+/// # use moirai_timer_std::{block_on, sleep};
+/// # use std::time::Duration;
+/// let answer = block_on(async {
+///     sleep(Duration::from_millis(1)).await;
+///     42
+/// });
+/// assert_eq!(answer, 42);
+/// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
     Timer::global().block_on(future)
 }

@@ -122,6 +122,15 @@ impl Timer {
     }
 
     /// A sleep that never completes, until it is reset. Takes no slot.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::time::Duration;
+    /// let mut sleep = Timer::global().never();
+    /// assert!(!sleep.is_elapsed());
+    /// sleep.reset_after(Duration::from_millis(1));
+    /// block_on(sleep);
+    /// ```
     pub fn never(&self) -> Sleep {
         Sleep::never(self.clone())
     }
@@ -132,6 +141,16 @@ impl Timer {
     /// [`Full`](RegisterError::Full) if as many sleeps as the timer's capacity hold a slot,
     /// [`ShutDown`](RegisterError::ShutDown), and [`NoDriver`](RegisterError::NoDriver) if the
     /// system refuses another thread.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{RegisterError, Timer};
+    /// # use std::time::Duration;
+    /// let timer = Timer::builder().capacity(1).shards(1).build()?;
+    /// let first = timer.try_sleep(Duration::from_secs(1)).expect("there is room for one");
+    /// assert_eq!(timer.try_sleep(Duration::from_secs(1)).unwrap_err(), RegisterError::Full);
+    /// # drop(first);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn try_sleep(&self, duration: Duration) -> Result<Sleep, RegisterError> {
         self.sleep(duration).reserved()
     }
@@ -180,6 +199,14 @@ impl Timer {
     ///
     /// Several threads may do so at once: one of them drives, and another takes over when it is
     /// done.
+    ///
+    /// ```
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    /// let timer = Timer::builder().without_thread().build()?;
+    /// timer.block_on(timer.sleep(Duration::from_millis(1)));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         crate::block_on::block_on(future, |woken, waker, sleeper| {
             self.core().wait(woken, waker, sleeper)
@@ -191,6 +218,21 @@ impl Timer {
     ///
     /// For programs that drive the timer from a loop of their own, in one thread at a time. Beside
     /// the timer's thread, or a [`block_on`](Self::block_on) that drives it, it does no harm.
+    ///
+    /// ```
+    /// # use moirai_timer_std::Timer;
+    /// # use std::{pin::pin, task::{Context, Waker}, thread, time::Duration};
+    /// // An event loop with one sleep, and no other events.
+    /// let timer = Timer::builder().without_thread().build()?;
+    /// let mut sleep = pin!(timer.sleep(Duration::from_millis(1)));
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// while sleep.as_mut().poll(&mut cx).is_pending() {
+    ///     if let Some(at) = timer.turn() {
+    ///         thread::sleep(at.saturating_duration_since(timer.now()));
+    ///     }
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn turn(&self) -> Option<Instant> {
         let core = self.core();
         #[cfg(feature = "test-util")]
@@ -203,6 +245,11 @@ impl Timer {
     /// The earliest deadline that the timer knows of, without waking anything. It may be too early
     /// by a fraction of the time that is left, if many are due at about that time: far deadlines
     /// are not sorted.
+    ///
+    /// ```
+    /// # use moirai_timer_std::Timer;
+    /// assert_eq!(Timer::new().next_deadline(), None);
+    /// ```
     pub fn next_deadline(&self) -> Option<Instant> {
         self.core().next_deadline().map(clock::instant_at)
     }
@@ -211,6 +258,15 @@ impl Timer {
     ///
     /// Enters each shard once, and copies a histogram of two kilobytes: for once a second, not for
     /// every request.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::time::Duration;
+    /// let timer = Timer::new();
+    /// block_on(timer.sleep(Duration::from_millis(1)));
+    /// let metrics = timer.metrics();
+    /// assert_eq!((metrics.registered, metrics.fired, metrics.armed), (1, 1, 0));
+    /// ```
     pub fn metrics(&self) -> Metrics {
         self.core().metrics()
     }
@@ -230,6 +286,14 @@ impl Timer {
 
     /// Refuses new sleeps from now on: `try_sleep` fails, and a plain `sleep` wakes its own task
     /// over and over until it is due, as when the timer is full. What is armed fires on time.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{RegisterError, Timer};
+    /// # use std::time::Duration;
+    /// let timer = Timer::new();
+    /// timer.shutdown();
+    /// assert_eq!(timer.try_sleep(Duration::from_secs(1)).unwrap_err(), RegisterError::ShutDown);
+    /// ```
     pub fn shutdown(&self) {
         self.core().shards.iter().for_each(Engine::shutdown);
         self.core().teller().shut_down();

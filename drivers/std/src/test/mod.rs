@@ -150,6 +150,20 @@ impl VirtualClock {
     ///
     /// To be wrapped around what is spawned. Counts as busy from this call on, so it has to be
     /// polled before long, or dropped.
+    ///
+    /// ```
+    /// use moirai_timer_std::test::VirtualClock;
+    /// use moirai_timer_std::block_on;
+    /// use std::{thread, time::Duration};
+    ///
+    /// let clock = VirtualClock::new();
+    /// let timer = clock.timer();
+    /// let task = clock.track(async move { timer.sleep(Duration::from_secs(60)).await });
+    /// let thread = thread::spawn(move || block_on(task));
+    /// // Not before the task has armed its sleep.
+    /// block_on(clock.advance(Duration::from_secs(60)));
+    /// thread.join().unwrap();
+    /// ```
     pub fn track<F: IntoFuture>(&self, future: F) -> Tracked<F::IntoFuture> {
         Tracked::new(self.time.clone(), future.into_future())
     }
@@ -297,6 +311,24 @@ impl VirtualClock {
     ///
     /// # Panics
     /// In a task that this clock tracks.
+    ///
+    /// ```
+    /// use moirai_timer_std::test::VirtualClock;
+    /// use moirai_timer_std::block_on;
+    /// use std::{thread, time::Duration};
+    ///
+    /// let clock = VirtualClock::new();
+    /// let timer = clock.timer();
+    /// let task = clock.track(async move {
+    ///     for minutes in 1..=3 {
+    ///         timer.sleep(Duration::from_secs(60 * minutes)).await;
+    ///     }
+    /// });
+    /// let thread = thread::spawn(move || block_on(task));
+    /// block_on(clock.run_until_idle());
+    /// assert_eq!(clock.elapsed(), Duration::from_secs(360));
+    /// thread.join().unwrap();
+    /// ```
     pub async fn run_until_idle(&self) {
         while self.advance_to_next().await.is_some() {}
     }
