@@ -20,7 +20,7 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     check_links(sh)?;
     check_pages(sh)?;
     // For a book of this size the unoptimized one will do, and is built in half the time.
-    let path = tools::install_with(sh, "mdbook", &["--debug", "--no-default-features"])?;
+    let path = tools::install_with(sh, "mdbook", &["--no-default-features"])?;
     shell::run_with(&[("PATH", &path)], cmd!(sh, "mdbook build docs/guide"))?;
     for file in sh.read_dir(BOOK)? {
         if file.extension().is_some_and(|extension| extension == "html") {

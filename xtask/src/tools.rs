@@ -1,6 +1,7 @@
 //! Tools that cargo can install, and the nightly compiler that some of them need.
 //!
-//! They go under `target/tools`, so that nobody's own are replaced.
+//! They go under `target/tools`, so that nobody's own are replaced, and are built without optimisation:
+//! they run for seconds, building them takes minutes.
 
 use anyhow::{Context, Result, bail};
 use xshell::{Cmd, Shell, cmd};
@@ -27,7 +28,10 @@ pub(crate) fn install_with(sh: &Shell, tool: &str, arguments: &[&str]) -> Result
     let tools = workspace::root().join("target/tools");
     if !tools.join("bin").join(tool).exists() {
         eprintln!("Installing {tool} into {}", tools.display());
-        shell::run(cmd!(sh, "cargo install --locked --root {tools} {tool} {arguments...}"))?;
+        shell::run(cmd!(
+            sh,
+            "cargo install --debug --locked --root {tools} {tool} {arguments...}"
+        ))?;
     }
     Ok(search_path(sh))
 }
@@ -51,7 +55,7 @@ pub(crate) fn install_version(
         let tools = workspace::root().join("target/tools");
         eprintln!("Installing {package} {version} into {}", tools.display());
         let which = format!("{package}@{version}");
-        shell::run(cmd!(sh, "cargo install --locked --force --root {tools} {which}"))?;
+        shell::run(cmd!(sh, "cargo install --debug --locked --force --root {tools} {which}"))?;
     }
     Ok(search_path(sh))
 }
