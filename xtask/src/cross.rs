@@ -38,7 +38,11 @@ const SYSTEMS: [&str; 6] = [
     "wasm32-wasip1",
 ];
 
-const STD: [&str; 5] = ["-p", "moirai-timer-std", "-p", "moirai-timer-ext", "--all-features"];
+const STD: [&str; 3] = ["-p", "moirai-timer-std", "--all-features"];
+const WASM: [&str; 3] = ["-p", "moirai-timer-wasm", "--all-features"];
+
+/// Where the driver for browsers and Node runs; `cargo xtask wasm` runs it there.
+pub(crate) const BROWSERS: &str = "wasm32-unknown-unknown";
 
 /// A warning that only such a target can raise is an error as well.
 const STRICT: Variables<'_> = &[("RUSTFLAGS", "-D warnings")];
@@ -50,6 +54,11 @@ pub(crate) fn build(sh: &Shell) -> Result<()> {
         }
     } else {
         eprintln!("LEFT OUT: rustup cannot provide {}", SYSTEMS.join(", "));
+    }
+    if rustup_has(sh, &[BROWSERS]) {
+        shell::run(cmd!(sh, "cargo clippy --target {BROWSERS} {WASM...} -- -D warnings"))?;
+    } else {
+        eprintln!("LEFT OUT: rustup cannot provide {BROWSERS}");
     }
     if rustup_has_targets(sh) {
         for target in TARGETS {

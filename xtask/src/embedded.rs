@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::panic::resume_unwind;
+use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::{Context, Result, bail, ensure};
 use defmt_decoder::{DecodeError, Table};
@@ -216,15 +218,29 @@ pub(crate) fn run(sh: &Shell, Arguments { filter }: &Arguments) -> Result<()> {
     if filter.is_empty() {
         build.clippy(sh)?;
     }
-    for program in PROGRAMS.iter().filter(|program| program.name.contains(filter)) {
-        for machine in &MACHINES[program.machines.clone()] {
-            let elf = build.firmware(sh, program, machine)?;
-            let output = emulate(sh, program, machine, &elf)?;
-            check(&output, program)
-                .with_context(|| format!("{} on {}", program.name, machine.name))?;
+    let programs = PROGRAMS.iter().filter(|program| program.name.contains(filter));
+    // One program runs while the next is built.
+    thread::scope(|scope| {
+        let mut running = None::<ScopedJoinHandle<'_, Result<()>>>;
+        let finish = |running: ScopedJoinHandle<'_, Result<()>>| {
+            running.join().unwrap_or_else(|panic| resume_unwind(panic))
+        };
+        for program in programs {
+            for machine in &MACHINES[program.machines.clone()] {
+                let built = build.firmware(sh, program, machine)?;
+                // The next may be built to the same place.
+                let elf = format!("{built}-{}", machine.name);
+                sh.copy_file(built, &elf)?;
+                running.take().map_or(Ok(()), finish)?;
+                running = Some(scope.spawn(move || {
+                    let output = emulate(&Shell::new()?, program, machine, &elf)?;
+                    check(&output, program)
+                        .with_context(|| format!("{} on {}", program.name, machine.name))
+                }));
+            }
         }
-    }
-    Ok(())
+        running.map_or(Ok(()), finish)
+    })
 }
 
 /// Whose compiler makes the firmware.

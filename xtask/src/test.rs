@@ -10,7 +10,7 @@ use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
 use crate::{
-    api, bench_embedded, compat, cross, embedded, guide, model, sanitize, shell, soak, tools, wasm,
+    api, bench_embedded, compat, cross, embedded, guide, model, sanitize, shell, soak, tools,
     workspace,
 };
 
@@ -43,12 +43,10 @@ const STEPS: &[(&str, Step)] = &[
     ("sanitizers", |sh, _| sanitize::concurrent(sh)),
     ("soak", |sh, _| soak::short(sh)),
     (CROSS_BUILDS, |sh, _| cross::build(sh).and_then(|()| compat::build(sh))),
-    (WASM, |sh, _| wasm::run(sh, &wasm::Arguments::default())),
     (FIRMWARE, firmware),
 ];
 
 const CROSS_BUILDS: &str = "cross builds";
-const WASM: &str = "wasm";
 const FIRMWARE: &str = "firmware";
 
 /// A published crate carries no file above this: charts and recordings belong to the repository.
@@ -67,7 +65,7 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     };
     for &(name, step) in &STEPS[first..] {
         eprintln!("\n== {name}");
-        if arguments.host_only && [CROSS_BUILDS, WASM, FIRMWARE].contains(&name) {
+        if arguments.host_only && [CROSS_BUILDS, FIRMWARE].contains(&name) {
             eprintln!("left out, for --host-only");
             summary.push(format!("{name} LEFT OUT"));
             continue;
@@ -157,7 +155,8 @@ fn package(sh: &Shell, published: &[Package]) -> Result<()> {
     Ok(())
 }
 
-/// The published crates, by the oldest compiler that they promise to be built by.
+/// The published crates, by the oldest compiler that they promise to be built by. Without the features
+/// that ask for other crates, whose promises are theirs.
 fn oldest_compiler(sh: &Shell, published: &[Package]) -> Result<()> {
     if !tools::has_rustup(sh) {
         eprintln!("left out: there is no rustup to ask for older compilers");
@@ -170,7 +169,7 @@ fn oldest_compiler(sh: &Shell, published: &[Package]) -> Result<()> {
         let target = workspace::root().join("target/oldest");
         shell::run(tools::outside(cmd!(
             sh,
-            "cargo {toolchain} check -p {name} --all-features --target-dir {target}"
+            "cargo {toolchain} check -p {name} --target-dir {target}"
         )))?;
     }
     Ok(())

@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
     browser: bool,
 }
 
-const TARGET: &str = "wasm32-unknown-unknown";
+const TARGET: &str = cross::BROWSERS;
 const PACKAGE: &str = "moirai-timer-wasm";
 
 pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
