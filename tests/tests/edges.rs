@@ -4,7 +4,7 @@
 //! which are narrower than a tick, are their drivers' business.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
@@ -295,6 +295,21 @@ fn a_clock_that_stands_still_counts_every_sleep<S: Store>(store: impl Fn() -> S)
     let metrics = timer.metrics().expect("nobody is inside");
     assert_eq!((metrics.cancelled, metrics.armed, metrics.full_repolls), (MANY, 0, 0));
     assert_eq!((task.wakes(), task.wakers()), (0, 0));
+}
+
+#[test]
+fn sleeps_have_the_tolerance_of_their_timer_unless_they_say_another() {
+    let driver = ManualDriver::<1_000>::new();
+    let tolerance = Duration::from_millis(50);
+    let timer = moirai_timer_core::Timer::<_, 2>::new(driver).with_tolerance(tolerance);
+    let due = |sleep: Sleep<_>| {
+        let mut sleep = pin!(sleep);
+        assert!(sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        timer.turn()
+    };
+    let five = Duration::from_millis(5);
+    assert_eq!(due(timer.sleep(five)), Some(Ticks::new(32)), "the roundest of 5 to 55");
+    assert_eq!(due(timer.sleep(five).with_tolerance(Duration::ZERO)), Some(Ticks::new(5)));
 }
 
 /// Nobody turns, and commands gather. Beyond some thousands, those who bring more apply some, a few
