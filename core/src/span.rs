@@ -101,3 +101,16 @@ mod fugit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_counted_as_they_are_and_durations_by_the_clock() {
+        for (hz, ticks) in [(1, 1), (1_000, 3), (32_768, 99), (1_000_000, 3_000)] {
+            assert_eq!(TickCount(7).in_ticks(hz), 7);
+            assert_eq!(Duration::from_millis(3).in_ticks(hz), ticks);
+        }
+    }
+}

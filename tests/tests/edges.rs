@@ -4,7 +4,7 @@
 //! which are narrower than a tick, are their drivers' business.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
@@ -124,6 +124,7 @@ on_stores! {
         a_deadline_beside_any_boundary_fires_at_its_tick
         the_clock_ends_at_its_last_tick
         one_turn_fires_all_that_is_due
+        a_turn_of_one_batch_says_whether_there_is_more
         a_clock_that_stands_still_counts_every_sleep
     ]
 }
@@ -211,6 +212,24 @@ fn one_turn_fires_all_that_is_due<S: Store>(store: impl Fn() -> S) {
     }
 }
 
+/// For a crowd of 70: two batches of 32, which say that the time to come back has passed, and a rest
+/// after which that is when the next sleep is due. A guest's turn, and the driver's.
+fn a_turn_of_one_batch_says_whether_there_is_more<S: Store>(store: impl Fn() -> S) {
+    let task = Task::new();
+    let timer = timer(Ticks::ZERO, 100, store());
+    for turn in [Engine::turn_batch, Engine::drive_batch] {
+        let (at, next, wakes) = (timer.now().after(5), timer.now().after(9), task.wakes());
+        let mut sleeps: Vec<_> = (0..70).map(|_| timer.sleep_until(at)).collect();
+        sleeps.push(timer.sleep_until(next));
+        assert!(sleeps.iter_mut().all(|sleep| !poll(sleep, &task.waker())));
+        timer.driver().set(at);
+        for woken in [32, 64] {
+            assert_eq!((turn(&timer), task.wakes() - wakes), (Some(Ticks::ZERO), woken));
+        }
+        assert_eq!((turn(&timer), task.wakes() - wakes), (Some(next), 70));
+    }
+}
+
 /// One of a million sleeps, which knows when it is due.
 struct Due {
     at: u64,
@@ -278,7 +297,21 @@ fn a_clock_that_stands_still_counts_every_sleep<S: Store>(store: impl Fn() -> S)
     assert_eq!((task.wakes(), task.wakers()), (0, 0));
 }
 
-/// Every duration, on clocks of every rate, against arithmetic in 128 bits and more.
+#[test]
+fn sleeps_have_the_tolerance_of_their_timer_unless_they_say_another() {
+    let driver = ManualDriver::<1_000>::new();
+    let tolerance = Duration::from_millis(50);
+    let timer = moirai_timer_core::Timer::<_, 2>::new(driver).with_tolerance(tolerance);
+    let due = |sleep: Sleep<_>| {
+        let mut sleep = pin!(sleep);
+        assert!(sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        timer.turn()
+    };
+    let five = Duration::from_millis(5);
+    assert_eq!(due(timer.sleep(five)), Some(Ticks::new(32)), "the roundest of 5 to 55");
+    assert_eq!(due(timer.sleep(five).with_tolerance(Duration::ZERO)), Some(Ticks::new(5)));
+}
+
 /// Nobody turns, and commands gather. Beyond some thousands, those who bring more apply some, a few
 /// with each: nobody has to pay for all, and the next turn finds no more than that.
 #[test]
@@ -304,6 +337,7 @@ fn commands_do_not_gather_by_the_million() {
     assert_eq!((u64::from(metrics.armed), metrics.turns), (COUNT, 0));
 }
 
+/// Every duration, on clocks of every rate, against arithmetic in 128 bits and more.
 #[test]
 fn every_duration_is_rounded_up_to_ticks_or_is_never() {
     fn on<const HZ: u64>() {
