@@ -1,8 +1,8 @@
 //! What the handles of a timer share: its shards, a driver for each, and the thread that turns them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
 use std::task::Waker;
+use std::{mem, ptr};
 
 use moirai_timer_core::{Armed, Claim, Driver, Engine, RegisterError, Slots, Ticks};
 
@@ -69,12 +69,14 @@ impl Driver for ShardDriver {
 
 impl ShardDriver {
     pub(crate) fn wake_now(&self, waker: Waker) {
-        // The panic hook has reported it by the time it is caught. What it carries is leaked: its
-        // drop is somebody's code again, and may panic.
+        // The panic hook has reported it by the time it is caught.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-            self.teller.waker_panicked(&*payload);
-            std::mem::forget(payload);
             self.panics.fetch_add(1, Relaxed);
+            self.teller.waker_panicked(&*payload);
+            // What it carries is dropped by somebody's code again. What that panics with is leaked.
+            if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                mem::forget(another);
+            }
         }
     }
 
