@@ -92,7 +92,9 @@ impl<F: Future, H: Handle> Future for Timeout<F, H> {
 /// The future by the name of its type, as those of `async` functions have no other; and the sleep.
 impl<F, H: Handle> fmt::Debug for Timeout<F, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let future = format_args!("{}", core::any::type_name::<F>());
-        f.debug_struct("Timeout").field("future", &future).field("sleep", &self.sleep).finish()
+        f.debug_struct("Timeout")
+            .field("future", &format_args!("{}", core::any::type_name::<F>()))
+            .field("sleep", &self.sleep)
+            .finish()
     }
 }
