@@ -49,14 +49,19 @@ impl Parker {
         }
     }
 
-    /// The caller will turn now; a nudge from now on wakes `waker`, or is seen by
-    /// [`is_pended`](Self::is_pended).
+    /// The caller will turn now; a nudge from now on wakes `waker`.
     ///
     /// In this order: a nudge uses up the waker, so one that came between registering and
-    /// forgetting it would leave neither.
+    /// forgetting it would leave neither. And once more, if one came between forgetting and
+    /// registering: it may have found no waker, and those after it would rely on it.
     pub(crate) fn attend(&self, waker: &Waker) {
-        self.pended.store(false, SeqCst);
-        self.driver().register(waker);
+        loop {
+            self.pended.store(false, SeqCst);
+            self.driver().register(waker);
+            if !self.is_pended() {
+                return;
+            }
+        }
     }
 
     /// Whether a turn was asked for; forgets it.

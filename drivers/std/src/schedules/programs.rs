@@ -224,6 +224,18 @@ fn a_loop_of_its_own_turns(time: Time) {
             bell.wake();
         }
     });
+    // Nudges follow each other closely: this one is inside when the loop comes, and arms as well.
+    let guest = spawn({
+        let timer = timer.clone();
+        move || {
+            for _ in 0..2 {
+                let _ = timer.metrics();
+                let mut never = pin!(timer.sleep(UNIT * 90));
+                let _ = never.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                let _ = timer.metrics();
+            }
+        }
+    });
     while !over.load(SeqCst) {
         let next = timer.turn().map(clock::ticks_at);
         if bell.rung.swap(false, SeqCst) {
@@ -236,6 +248,7 @@ fn a_loop_of_its_own_turns(time: Time) {
         }
     }
     sleeper.join().unwrap();
+    guest.join().unwrap();
 }
 
 /// Whoever is inside when the timer's thread comes has to tell it, for it goes to sleep.
