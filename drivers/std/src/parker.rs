@@ -250,3 +250,44 @@ mod tests {
         assert!(PARKER.is_pended());
     }
 }
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU32;
+    use std::task::{RawWaker, RawWakerVTable};
+
+    /// Nudges when its waker is cloned first: in the middle of the registration.
+    struct Driver {
+        parker: Parker,
+        cloned: AtomicBool,
+        woken: AtomicU32,
+    }
+
+    static DRIVER: Driver =
+        Driver { parker: Parker::new(), cloned: AtomicBool::new(false), woken: AtomicU32::new(0) };
+
+    fn clone(_: *const ()) -> RawWaker {
+        if !DRIVER.cloned.swap(true, SeqCst) {
+            DRIVER.parker.pend();
+        }
+        RawWaker::new(std::ptr::null(), &TABLE)
+    }
+
+    fn wake(_: *const ()) {
+        DRIVER.woken.fetch_add(1, SeqCst);
+    }
+
+    static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake, |_| {});
+
+    #[test]
+    fn a_nudge_amid_the_registration_leaves_a_waker_for_the_next() {
+        // SAFETY: the waker is a static.
+        let waker = unsafe { Waker::new(std::ptr::null(), &TABLE) };
+        DRIVER.parker.attend(&waker);
+        assert!(DRIVER.cloned.load(SeqCst));
+        let before = DRIVER.woken.load(SeqCst);
+        DRIVER.parker.pend();
+        assert_eq!(DRIVER.woken.load(SeqCst), before + 1, "it is deaf");
+    }
+}
