@@ -223,7 +223,8 @@ fn a_subscriber_may_use_the_timer_that_it_hears_of() {
     timer.shutdown();
     let heard = ["the pool grew", "no slot: a sleep keeps its task busy until it is due"];
     let heard = heard.into_iter().chain(["a waker panicked", "the timer was shut down"]);
+    // The thread counts a panic before it tells of it.
     for message in heard {
-        assert!(told_by("is-used").iter().any(|told| told.is(message)), "{message}");
+        until(|| told_by("is-used").iter().any(|told| told.is(message)));
     }
 }
