@@ -59,6 +59,7 @@ mod fork;
 mod lateness;
 mod memory;
 mod metrics;
+mod panics;
 mod parker;
 mod precision;
 #[cfg(all(test, shuttle))]

@@ -16,7 +16,7 @@ use crate::sys::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::sys::thread::{self, Thread};
 use crate::sys::thread_number;
 use crate::trace::Teller;
-use crate::{Metrics, fork};
+use crate::{Metrics, fork, panics};
 
 /// The engine of one shard.
 pub(crate) type Shard = Engine<ShardDriver, Segments, Wheel>;
@@ -73,10 +73,7 @@ impl ShardDriver {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
             self.panics.fetch_add(1, Relaxed);
             self.teller.waker_panicked(&*payload);
-            // What it carries is dropped by somebody's code again. What that panics with is leaked.
-            if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                mem::forget(another);
-            }
+            panics::discard(payload);
         }
     }
 
@@ -396,7 +393,7 @@ impl Core {
         if seat.taken && seat.waiting.iter().all(|thread| thread.id() != me.id()) {
             seat.waiting.push(me);
         }
-        !std::mem::replace(&mut seat.taken, true)
+        !mem::replace(&mut seat.taken, true)
     }
 
     fn leave_seat(&self) {
