@@ -49,6 +49,7 @@ use crate::{Claim, Handle, RegisterError, Ticks};
 /// TIMER.driver().advance(1);
 /// assert!(sleep.as_mut().poll(&mut cx).is_ready());
 /// ```
+#[must_use = "futures do nothing unless polled"]
 pub struct Sleep<H: Handle> {
     handle: H,
     deadline: Ticks,
