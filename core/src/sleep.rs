@@ -113,7 +113,6 @@ impl<H: Handle> Sleep<H> {
     /// // One alarm, for both.
     /// assert_eq!(TIMER.driver().alarm().map(|at| at.get()), Some(1_024));
     /// ```
-    #[must_use]
     pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = self.handle.ticks_in(tolerance);
         self
