@@ -29,6 +29,7 @@ pub enum MissedTickBehavior {
 ///
 /// Dropping it cancels as [`Sleep`] does. `tick` is cancellation safe: a tick is taken when it is
 /// ready, not before.
+#[must_use = "intervals do nothing unless polled"]
 pub struct Interval<H: Handle> {
     sleep: Sleep<H>,
     period: u64,

@@ -142,3 +142,15 @@ fn a_sleep_can_be_moved_while_another_thread_waits_for_it() {
     });
     assert!(asked.elapsed() >= Duration::from_millis(5));
 }
+
+/// By `?`, as with tokio.
+#[test]
+fn what_was_not_in_time_is_an_io_error() {
+    fn read() -> std::io::Result<()> {
+        block_on(timeout(Duration::ZERO, std::future::pending()))?
+    }
+    let error = read().expect_err("nothing was read");
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    let cause = error.into_inner().expect("it says why");
+    assert!(cause.is::<moirai_timer_std::Elapsed>());
+}
