@@ -168,7 +168,7 @@ fn a_block_on_within_a_block_on_is_woken_for_itself() {
         })
         .await
     }
-    /// How often a sleep was polled, and after how long it was ready.
+    /// How often a sleep is polled until it is ready.
     async fn polls(sleep: Sleep) -> u32 {
         let (mut sleep, mut polls) = (sleep, 0);
         std::future::poll_fn(|cx| {
