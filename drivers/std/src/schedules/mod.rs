@@ -19,8 +19,9 @@
 //! a seat that is left, or found taken, in silence; `block_on` that forgets a wake-up before it waits;
 //! a full shard that does not ask the next; and of the engine, no second look at the queue. Not found,
 //! because an unparked thread finds its token anyway: a sleeper that does not look whether it was
-//! nudged before it parks, and the order of the two steps in `Parker::attend`, which has a test of its
-//! own. Not found here but by the core's models: nobody told when the section is left.
+//! nudged before it parks; the order of the two steps in `Parker::attend`, and, in 20,000 schedules,
+//! that it wakes for a nudge that came between them. Those two have tests of their own. Not found here
+//! but by the core's models: nobody told when the section is left.
 
 mod pool;
 mod programs;

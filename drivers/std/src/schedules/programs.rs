@@ -290,11 +290,11 @@ fn deadlines_are_moved_from_another_thread(time: Time) {
     let mut sleep: Sleep = timer.sleep(UNIT * 3);
     let mut cx = Context::from_waker(Waker::noop());
     let _ = Pin::new(&mut sleep).poll(&mut cx);
-    let (start, duration) = (clock::now(), some_time());
-    sleep.reset_after(duration);
     let other = spawn({
         let timer = timer.clone();
         move || {
+            let (start, duration) = (clock::now(), some_time());
+            sleep.reset_after(duration);
             timer.block_on(sleep);
             check(start, duration, time);
         }
