@@ -15,7 +15,7 @@
 //!
 //! Changes to the driver that were made once, to see programs *go red*: registering for nudges after
 //! the turn (the thread, the seat, the program's own loop); a nudge that wakes nobody; a last handle
-//! that goes in silence; a timer that is held while its thread sleeps; a thread that is started twice;
+//! that goes in silence; a timer that is held while its thread sleeps; two threads that drive one timer;
 //! a seat that is left, or found taken, in silence; `block_on` that forgets a wake-up before it waits;
 //! a full shard that does not ask the next; and of the engine, no second look at the queue. Not found,
 //! because an unparked thread finds its token anyway: a sleeper that does not look whether it was
