@@ -1,97 +1,116 @@
-//! A timer without a thread, driven by a program that has an event loop already.
+//! A timer without a thread, driven by a program that has an event loop already: epoll, kqueue or
+//! whatever the system has, by the crate `polling`.
 //!
-//! Two things make that work: `turn` wakes what is due and says when to call it again, and the
-//! waker that is given to `driven_by` interrupts the loop when somebody arms an earlier deadline
-//! in the meantime. Here the loop waits on a channel; it could as well be epoll and an event
-//! descriptor, or a window system's queue.
+//! Two things make that work: `turn` wakes what is due and says when to call it again, which is the
+//! time-out of the loop's wait; and the waker that is given to `driven_by` interrupts that wait when
+//! somebody arms an earlier deadline in the meantime.
 //!
 //! `cargo run --release --example own-loop`
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use moirai_timer_std::Timer;
+use moirai_timer_std::{Timer, block_on, sleep};
+use polling::{Event, Events, Poller};
 
-/// What the loop reacts to.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Event {
-    /// The timer wants to be turned.
-    Turn,
-    /// The task wants to be polled.
-    Poll,
-    /// Somebody pressed a key, say.
-    Key(char),
-}
+const MS: Duration = Duration::from_millis(1);
+/// The socket's, among what the poller watches.
+const SOCKET: usize = 0;
 
-/// A waker that posts an event.
-struct Post {
-    event: Event,
-    events: Sender<Event>,
-}
+/// Interrupts the loop's wait: one system call, as a waker should do little.
+struct Notify(Arc<Poller>);
 
-impl Wake for Post {
+impl Wake for Notify {
     fn wake(self: Arc<Self>) {
-        // When the loop is gone, there is nobody to tell.
-        let _ = self.events.send(self.event);
+        self.0.notify().expect("a poller can be notified");
+    }
+}
+
+/// Has the loop poll its task.
+struct Task {
+    woken: AtomicBool,
+    poller: Arc<Poller>,
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.poller.notify().expect("a poller can be notified");
     }
 }
 
 fn main() -> io::Result<()> {
-    let (sender, events) = channel();
-    let waker = |event| Waker::from(Arc::new(Post { event, events: sender.clone() }));
-    let timer = Timer::builder().driven_by(waker(Event::Turn)).build()?;
+    let poller = Arc::new(Poller::new()?);
+    let driver = Waker::from(Arc::new(Notify(poller.clone())));
+    let timer = Timer::builder().driven_by(driver).build()?;
 
-    // The rest of the program, which knows nothing of timers.
-    let keys = sender.clone();
-    let typist = thread::spawn(move || {
-        for key in "tick".chars() {
-            thread::sleep(Duration::from_millis(7));
-            let _ = keys.send(Event::Key(key));
-        }
+    // The rest of the program: somebody who writes now and then, and somebody who arms a sleep while the
+    // loop waits for later things.
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let mut writer = TcpStream::connect(listener.local_addr()?)?;
+    let (socket, _) = listener.accept()?;
+    let talk = thread::spawn(move || {
+        (0..3).try_for_each(|number| {
+            block_on(sleep(7 * MS));
+            writer.write_all(format!("line {number}").as_bytes())
+        })
     });
+    let other = timer.clone();
+    let hurry = thread::spawn(move || block_on(other.sleep(2 * MS)));
 
     let task = async {
         for round in 1..=3 {
-            timer.sleep(Duration::from_millis(10)).await;
-            println!("task: round {round}");
+            timer.sleep(10 * MS).await;
+            println!("the task's round {round}");
         }
     };
-    let turns = run(&timer, &events, &waker(Event::Poll), task);
-    println!("{turns} turns of the loop, and not one thread of the timer's");
-    typist.join().map_err(|_| io::Error::other("the typist panicked"))
+    socket.set_nonblocking(true)?;
+    // SAFETY: it is deleted below, before the socket is closed.
+    unsafe { poller.add(&socket, Event::readable(SOCKET))? };
+    let waits = run(&poller, &timer, &socket, task);
+    poller.delete(&socket)?;
+    println!("{} waits of the loop, and not one thread of the timer's", waits?);
+    hurry.join().expect("it only sleeps");
+    talk.join().expect("it only writes")
 }
 
-/// The event loop. Ends with the task; says how often it went round.
-fn run(timer: &Timer, events: &Receiver<Event>, poll: &Waker, task: impl Future) -> u32 {
-    let mut task = pin!(task);
-    let mut cx = Context::from_waker(poll);
-    if task.as_mut().poll(&mut cx).is_ready() {
-        return 0;
-    }
-    for turns in 1.. {
-        // Wakes what is due, which posts `Event::Poll`. No event can slip in between this and the
-        // wait: it is in the channel by then.
+/// The event loop: ends when the task has ended and the socket was closed. Says how often it has waited.
+fn run(
+    poller: &Arc<Poller>,
+    timer: &Timer,
+    mut socket: &TcpStream,
+    task: impl Future,
+) -> io::Result<u32> {
+    let woken = Arc::new(Task { woken: true.into(), poller: poller.clone() });
+    let waker = Waker::from(woken.clone());
+    let (mut task, mut done, mut open, mut waits) = (pin!(task), false, true, 0);
+    let mut events = Events::new();
+    while !done || open {
+        if !done && woken.woken.swap(false, Ordering::Acquire) {
+            done = task.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+            continue;
+        }
+        // Wakes what is due. What comes between this and the wait is not lost: it has notified the poller.
         let next = timer.turn();
-        let event = match next {
-            Some(at) => events.recv_timeout(at.saturating_duration_since(Instant::now())),
-            None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
-        match event {
-            Ok(Event::Key(key)) => println!("key: {key}"),
-            Ok(Event::Poll) => {
-                if task.as_mut().poll(&mut cx).is_ready() {
-                    return turns;
-                }
+        let left = next.map(|at| at.saturating_duration_since(timer.now()));
+        events.clear();
+        poller.wait(&mut events, left)?;
+        waits += 1;
+        if events.iter().any(|event| event.key == SOCKET) {
+            let mut buffer = [0; 64];
+            let read = socket.read(&mut buffer)?;
+            open = read > 0;
+            if open {
+                println!("the socket: {:?}", String::from_utf8_lossy(&buffer[..read]));
+                poller.modify(socket, Event::readable(SOCKET))?;
             }
-            // Both lead to the next turn.
-            Ok(Event::Turn) | Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => unreachable!("we hold a sender"),
         }
     }
-    unreachable!("the loop has no end of its own")
+    Ok(waits)
 }

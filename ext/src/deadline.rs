@@ -48,6 +48,17 @@ impl<H: Handle> Deadline<H> {
     }
 
     /// At `instant` of the timer's clock.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::Deadline;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    /// let timer = Timer::global();
+    /// let instant = timer.now() + Duration::from_secs(5);
+    /// assert_eq!(Deadline::at(timer.clone(), instant).instant(), Some(instant));
+    /// # }
+    /// ```
     pub fn at(timer: H, instant: H::Instant) -> Self {
         let at = timer.ticks_at(instant);
         Deadline { timer, at }
@@ -66,6 +77,18 @@ impl<H: Handle> Deadline<H> {
     /// How much is left, rounded down: zero when it has passed, `None` if there is no limit.
     ///
     /// For what takes a timeout of its own, such as a call of the system.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::Deadline;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::{net::UdpSocket, time::Duration};
+    /// let deadline = Deadline::after(Timer::global().clone(), Duration::from_secs(5));
+    /// let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    /// // Zero would be an error: see `check`.
+    /// socket.set_read_timeout(deadline.remaining()).unwrap();
+    /// # }
+    /// ```
     pub fn remaining(&self) -> Option<Duration> {
         let left = || self.timer.duration_of(self.at.since(self.timer.now()));
         (!self.at.is_never()).then(left)
@@ -118,11 +141,35 @@ impl<H: Handle + Clone> Deadline<H> {
 
     /// Runs `future` until the deadline at most. The future is polled first, also when the deadline
     /// has passed: a value that is there is not lost.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::Deadline;
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::{future::pending, time::Duration};
+    /// let deadline = Deadline::after(Timer::global().clone(), Duration::from_millis(1));
+    /// block_on(async {
+    ///     assert!(deadline.run(pending::<()>()).await.is_err());
+    ///     assert_eq!(deadline.run(async { "here" }).await, Ok("here"));
+    /// });
+    /// # }
+    /// ```
     pub fn run<F: IntoFuture>(&self, future: F) -> Timeout<F::IntoFuture, H> {
         Timeout::new(future.into_future(), self.sleep())
     }
 
     /// Waits until the deadline.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::Deadline;
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::time::Duration;
+    /// let deadline = Deadline::after(Timer::global().clone(), Duration::from_millis(1));
+    /// block_on(deadline.sleep());
+    /// assert!(deadline.is_elapsed());
+    /// # }
+    /// ```
     pub fn sleep(&self) -> Sleep<H> {
         match self.instant() {
             Some(instant) => Sleep::at(self.timer.clone(), instant),

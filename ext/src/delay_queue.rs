@@ -171,6 +171,20 @@ impl<T, H: Handle> DelayQueue<T, H> {
     /// Puts a value in that is to come out in `duration`; never, if that is beyond the clock.
     ///
     /// If somebody waits for the next value, it is woken in time.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::DelayQueue;
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use futures_util::StreamExt;
+    /// # use std::time::Duration;
+    /// let mut queue = DelayQueue::new(Timer::global().clone());
+    /// let key = queue.insert("session", Duration::from_millis(1));
+    /// assert_eq!(queue.get(key), Ok(&"session"));
+    /// let expired = block_on(queue.next()).unwrap();
+    /// assert_eq!((expired.key(), expired.into_value()), (key, "session"));
+    /// # }
+    /// ```
     pub fn insert(&mut self, value: T, duration: Duration) -> Key {
         self.insert_ticks(value, self.ticks_after(duration))
     }
@@ -194,6 +208,18 @@ impl<T, H: Handle> DelayQueue<T, H> {
     ///
     /// # Errors
     /// If the key leads to none.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::{DelayQueue, KeyError};
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    /// let mut queue = DelayQueue::new(Timer::global().clone());
+    /// let request = queue.insert(7, Duration::from_secs(30));
+    /// assert_eq!(queue.remove(request), Ok(7)); // it was answered in time
+    /// assert_eq!(queue.remove(request), Err(KeyError::Gone));
+    /// # }
+    /// ```
     pub fn remove(&mut self, key: Key) -> Result<T, KeyError> {
         let entry = self.entry(key)?;
         let place = (entry.deadline, entry.filed, key.index);
@@ -229,6 +255,20 @@ impl<T, H: Handle> DelayQueue<T, H> {
     ///
     /// # Errors
     /// If the key leads to none.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::DelayQueue;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    /// let timer = Timer::global();
+    /// let mut queue = DelayQueue::new(timer.clone());
+    /// let key = queue.insert("lease", Duration::from_secs(30));
+    /// let renewed = timer.now() + Duration::from_secs(60);
+    /// queue.reset_at(key, renewed).unwrap();
+    /// assert_eq!(queue.deadline(key), Ok(renewed));
+    /// # }
+    /// ```
     pub fn reset_at(&mut self, key: Key, deadline: H::Instant) -> Result<(), KeyError> {
         self.reset_ticks(key, self.timer.ticks_at(deadline))
     }

@@ -56,16 +56,48 @@ pub trait FutureExt: Future + Sized {
     }
 
     /// Runs the future for `duration` at most, counted from this call by `timer`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::FutureExt;
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::{future::pending, time::Duration};
+    /// let timer = Timer::new();
+    /// let slow = pending::<()>().timeout_on(timer, Duration::from_millis(1));
+    /// assert!(block_on(slow).is_err());
+    /// # }
+    /// ```
     fn timeout_on<H: Handle>(self, timer: H, duration: Duration) -> Timeout<Self, H> {
         Timeout::new(self, Sleep::after(timer, duration))
     }
 
     /// Runs the future until `deadline` of `timer` at most.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::FutureExt;
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::{future::pending, time::Duration};
+    /// let timer = Timer::new();
+    /// let deadline = timer.now() + Duration::from_millis(1);
+    /// assert!(block_on(pending::<()>().timeout_at_on(timer, deadline)).is_err());
+    /// # }
+    /// ```
     fn timeout_at_on<H: Handle>(self, timer: H, deadline: H::Instant) -> Timeout<Self, H> {
         Timeout::new(self, Sleep::at(timer, deadline))
     }
 
     /// Waits for `duration`, counted from this call by `timer`, and then runs the future.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::FutureExt;
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::time::Duration;
+    /// let late = async { 1 }.delay_on(Timer::new(), Duration::from_millis(1));
+    /// assert_eq!(block_on(late), 1);
+    /// # }
+    /// ```
     fn delay_on<H: Handle>(self, timer: H, duration: Duration) -> Delay<Self, H> {
         Delay { future: self, sleep: Some(Sleep::after(timer, duration)) }
     }

@@ -92,16 +92,53 @@ pub trait StreamExt: Stream + Sized {
 
     /// Gives an error where an item takes longer than `duration` by `timer`; see
     /// [`StreamTimeout`].
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::StreamExt as _;
+    /// # use futures_util::{StreamExt as _, stream};
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::time::Duration;
+    /// let silent = stream::pending::<()>().timeout_on(Timer::new(), Duration::from_millis(1));
+    /// let mut silent = std::pin::pin!(silent);
+    /// assert!(block_on(silent.next()).unwrap().is_err());
+    /// # }
+    /// ```
     fn timeout_on<H: Handle>(self, timer: H, duration: Duration) -> StreamTimeout<Self, H> {
         StreamTimeout::new(self, timer, duration)
     }
 
     /// Gives an item every `duration` of `timer` at most; see [`Throttle`].
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::StreamExt as _;
+    /// # use futures_util::{StreamExt as _, stream};
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::time::Duration;
+    /// let timer = Timer::new();
+    /// let start = timer.now();
+    /// let slow = stream::iter(0..3).throttle_on(timer.clone(), Duration::from_millis(1));
+    /// assert_eq!(block_on(slow.collect::<Vec<_>>()), [0, 1, 2]);
+    /// assert!(timer.now() - start >= Duration::from_millis(2));
+    /// # }
+    /// ```
     fn throttle_on<H: Handle>(self, timer: H, duration: Duration) -> Throttle<Self, H> {
         Throttle::new(self, timer, duration)
     }
 
     /// Gives an item when no other has come for `duration` by `timer`; see [`Debounce`].
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::StreamExt as _;
+    /// # use futures_util::{StreamExt as _, stream};
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::time::Duration;
+    /// let last = stream::iter(0..3).debounce_on(Timer::new(), Duration::from_millis(1));
+    /// assert_eq!(block_on(last.collect::<Vec<_>>()), [2]);
+    /// # }
+    /// ```
     fn debounce_on<H: Handle>(self, timer: H, duration: Duration) -> Debounce<Self, H> {
         Debounce::new(self, timer, duration)
     }
@@ -111,6 +148,17 @@ pub trait StreamExt: Stream + Sized {
     ///
     /// # Panics
     /// If `count` is zero.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::StreamExt as _;
+    /// # use futures_util::{StreamExt as _, stream};
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::time::Duration;
+    /// let chunks = stream::iter(0..3).chunks_timeout_on(Timer::new(), 2, Duration::from_secs(1));
+    /// assert_eq!(block_on(chunks.collect::<Vec<_>>()), [vec![0, 1], vec![2]]);
+    /// # }
+    /// ```
     #[cfg(feature = "alloc")]
     #[track_caller]
     fn chunks_timeout_on<H: Handle>(

@@ -73,7 +73,7 @@ async fn grow<P: Peer>(peer: P, mut places: Places<P::Sleep>) -> [Histogram<u64>
             let (moved, dropped) = (place / 2, place / OFTEN);
             let second = Duration::from_secs(1);
             let before = start + STEP * moved as u32;
-            let later = place / OFTEN % 2 == 0;
+            let later = (place / OFTEN).is_multiple_of(2);
             let after = if later { before + second } else { before - second };
             let begin = Instant::now();
             P::reset(places.sleep(moved), after);

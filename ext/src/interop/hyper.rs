@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use hyper::rt;
 use moirai_timer_std::{Sleep, Timer};
 
-/// Gives a timer to hyper: to its servers for header-read and keep-alive timeouts, to its clients
+/// Gives a timer to hyper: to its HTTP/1 servers for header-read timeouts, to its HTTP/2 servers and clients
 /// for keep-alive.
 ///
-/// Also what `hyper-util` asks for: a pool's `pool_timer`, the `timer` of its server.
+/// Also to `hyper-util`'s client, as `pool_timer`: it closes a connection at the first look after it has been
+/// idle for longer than `pool_idle_timeout`, and looks about as often as that.
 ///
 /// A header-read timeout of HTTP/1 runs from the first look at a connection to the end of the head,
 /// and again from the end of each response: so it is the limit for idle connections, too.

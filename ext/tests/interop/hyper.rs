@@ -6,12 +6,13 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Bytes;
-use hyper::rt::Timer as _;
+use hyper::rt::{Executor, Timer as _};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, client};
+use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use moirai_timer_ext::interop::HyperTimer;
 use moirai_timer_std::sleep;
@@ -144,18 +145,28 @@ fn a_connection_that_is_kept_alive_is_closed_when_it_has_been_idle_for_too_long(
 }
 
 /// Frames of HTTP/2, as far as pings need them.
-struct Http2Client(TcpStream);
+struct Http2Peer(TcpStream);
 
-impl Http2Client {
+impl Http2Peer {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    /// None but the defaults.
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     const PING: u8 = 6;
     const ACK: u8 = 1;
 
-    async fn greet(stream: TcpStream) -> Self {
-        let mut client = Http2Client(stream);
-        client.0.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-        client.0.write_all(&settings).await.unwrap();
-        client
+    /// A client.
+    async fn greet(mut stream: TcpStream) -> Self {
+        stream.write_all(&[Self::PREFACE, Self::SETTINGS].concat()).await.unwrap();
+        Http2Peer(stream)
+    }
+
+    /// A server.
+    async fn accept(mut stream: TcpStream) -> Self {
+        let mut preface = [0; Self::PREFACE.len()];
+        stream.read_exact(&mut preface).await.unwrap();
+        assert_eq!(preface, Self::PREFACE);
+        stream.write_all(Self::SETTINGS).await.unwrap();
+        Http2Peer(stream)
     }
 
     /// What is in the next ping that has these flags.
@@ -177,7 +188,7 @@ impl Http2Client {
         self.0.write_all(&[&head[..], &payload].concat()).await.unwrap();
     }
 
-    /// Answers the server's ping, and waits until it has seen that.
+    /// Answers the other side's ping, and waits until it has seen that.
     async fn answer_ping(&mut self) {
         let asked = self.read_ping(0).await;
         self.write_ping(Self::ACK, asked).await;
@@ -186,11 +197,12 @@ impl Http2Client {
     }
 }
 
+const INTERVAL: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(5);
+const HOUR: Duration = Duration::from_secs(3600);
+
 #[test]
 fn a_client_is_kept_while_it_answers_pings_and_dropped_at_its_time_when_it_does_not() {
-    const INTERVAL: Duration = Duration::from_secs(20);
-    const TIMEOUT: Duration = Duration::from_secs(5);
-    const HOUR: Duration = Duration::from_secs(3600);
     run(async {
         let clock = VirtualClock::new();
         let (client, stream) = connection().await;
@@ -201,7 +213,7 @@ fn a_client_is_kept_while_it_answers_pings_and_dropped_at_its_time_when_it_does_
             .keep_alive_timeout(TIMEOUT);
         let server = server.serve_connection(TokioIo::new(stream), service_fn(hello));
         let server = tokio::spawn(clock.track(server));
-        let mut client = Http2Client::greet(client).await;
+        let mut client = Http2Peer::greet(client).await;
 
         clock.until_armed(1).await;
         while clock.elapsed() < HOUR {
@@ -215,6 +227,82 @@ fn a_client_is_kept_while_it_answers_pings_and_dropped_at_its_time_when_it_does_
         clock.advance(NS).await;
         assert_eq!(clock.armed(), 0);
         assert!(server.await.unwrap().unwrap_err().is_timeout());
+    });
+}
+
+/// What hyper's clients spawn, as tasks that the clock waits for.
+#[derive(Clone)]
+struct OnClock(VirtualClock);
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for OnClock {
+    fn execute(&self, task: F) {
+        tokio::spawn(self.0.track(task));
+    }
+}
+
+#[test]
+fn a_server_is_kept_while_it_answers_pings_and_given_up_at_its_time_when_it_falls_silent() {
+    run(async {
+        let clock = VirtualClock::new();
+        let (stream, server) = connection().await;
+        let mut client = client::conn::http2::Builder::new(OnClock(clock.clone()));
+        client
+            .timer(HyperTimer::on(clock.timer()))
+            .keep_alive_while_idle(true)
+            .keep_alive_interval(INTERVAL)
+            .keep_alive_timeout(TIMEOUT);
+        let client = client.handshake(TokioIo::new(stream));
+        let (client, mut server) = join(client, Http2Peer::accept(server)).await;
+        let (mut client, connection) = client.unwrap();
+        let connection = tokio::spawn(clock.track(connection));
+        let request = Request::get("http://moirai/").body(Empty::<Bytes>::new()).unwrap();
+        let answer = tokio::spawn(clock.track(client.send_request(request)));
+
+        clock.until_armed(1).await;
+        while clock.elapsed() < HOUR {
+            clock.advance(INTERVAL).await;
+            server.answer_ping().await;
+        }
+        clock.advance(INTERVAL).await;
+        server.read_ping(0).await;
+        clock.advance(TIMEOUT - NS).await;
+        assert_eq!(clock.armed(), 1);
+        assert!(!answer.is_finished());
+        clock.advance(NS).await;
+        assert_eq!(clock.armed(), 0);
+        assert!(answer.await.unwrap().unwrap_err().is_timeout());
+        let _ = connection.await.unwrap();
+        read_to_end(&mut server.0).await;
+    });
+}
+
+#[test]
+fn a_pool_closes_a_connection_that_nobody_has_used_for_long() {
+    const IDLE: Duration = Duration::from_secs(30);
+    run(async {
+        let clock = VirtualClock::new();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let stream = TokioIo::new(listener.accept().await.unwrap().0);
+            http1::Builder::new().serve_connection(stream, service_fn(hello)).await
+        });
+        let client = Client::builder(OnClock(clock.clone()))
+            .pool_timer(HyperTimer::on(clock.timer()))
+            .pool_idle_timeout(IDLE)
+            .build_http::<Empty<Bytes>>();
+        let uri = format!("http://{address}/").parse().unwrap();
+        let answer = client.get(uri).await.unwrap();
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "hello");
+
+        // The pool looks every so often, and at the first look it has not been idle for longer than that.
+        clock.until_armed(1).await;
+        clock.advance(2 * IDLE - NS).await;
+        assert_eq!(clock.armed(), 1);
+        assert!(!server.is_finished());
+        clock.advance(NS).await;
+        assert_eq!(clock.armed(), 0);
+        server.await.unwrap().unwrap();
     });
 }
 

@@ -64,6 +64,15 @@ pub const RECHECK: Duration = Duration::from_secs(1);
 
 /// Waits until the wall clock shows `deadline`, whatever happens to that clock meanwhile; ready at
 /// the first poll if it does already.
+///
+/// ```
+/// # use moirai_timer_std::block_on;
+/// # use moirai_timer_std::clocks::sleep_until_system;
+/// # use std::time::{Duration, SystemTime};
+/// let mut alarm = sleep_until_system(SystemTime::now() + Duration::from_secs(3600));
+/// alarm.reset(SystemTime::now()); // not so late
+/// block_on(alarm);
+/// ```
 pub fn sleep_until_system(deadline: SystemTime) -> SystemSleep {
     Timer::global().sleep_until_system(deadline)
 }
@@ -103,6 +112,15 @@ impl BootInstant {
     }
 
     /// How long after `earlier` this is; zero if it is not.
+    ///
+    /// ```
+    /// # use moirai_timer_std::clocks::BootInstant;
+    /// # use std::time::Duration;
+    /// let now = BootInstant::now();
+    /// let lease = now + Duration::from_secs(30);
+    /// assert_eq!(lease.saturating_duration_since(now), Duration::from_secs(30));
+    /// assert_eq!(now.saturating_duration_since(lease), Duration::ZERO);
+    /// ```
     pub fn saturating_duration_since(self, earlier: BootInstant) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
@@ -269,6 +287,13 @@ impl<M: Moment> fmt::Debug for ClockSleep<M> {
 
 impl Timer {
     /// What the wall clock shows: [`SystemTime::now`], unless it is the timer of a virtual clock.
+    ///
+    /// ```
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::SystemTime;
+    /// let before = SystemTime::UNIX_EPOCH;
+    /// assert!(Timer::global().system_now() > before);
+    /// ```
     pub fn system_now(&self) -> SystemTime {
         match self.clock() {
             Clock::System => SystemTime::now(),
@@ -288,11 +313,29 @@ impl Timer {
     }
 
     /// See [`sleep_until_system`].
+    ///
+    /// ```
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    /// let timer = Timer::new();
+    /// let soon = timer.system_now() + Duration::from_millis(1);
+    /// timer.block_on(timer.sleep_until_system(soon));
+    /// assert!(timer.system_now() >= soon);
+    /// ```
     pub fn sleep_until_system(&self, deadline: SystemTime) -> SystemSleep {
         ClockSleep::new(self, deadline)
     }
 
     /// See [`sleep_until_boot`].
+    ///
+    /// ```
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    /// let timer = Timer::new();
+    /// let end = timer.boot_now() + Duration::from_millis(1);
+    /// timer.block_on(timer.sleep_until_boot(end));
+    /// assert!(timer.boot_now() >= end);
+    /// ```
     pub fn sleep_until_boot(&self, deadline: BootInstant) -> BootSleep {
         ClockSleep::new(self, deadline)
     }

@@ -88,6 +88,17 @@ impl VirtualClock {
     /// Suspends the machine for `duration`: the wall clock and the boot clock go on, the virtual clock
     /// stands. Then waits until the tracked tasks rest that this woke.
     ///
+    /// ```
+    /// # use moirai_timer_std::block_on;
+    /// # use moirai_timer_std::test::VirtualClock;
+    /// # use std::time::Duration;
+    /// let clock = VirtualClock::new();
+    /// let (timer, before) = (clock.timer(), clock.timer().boot_now());
+    /// block_on(clock.suspend(Duration::from_secs(3600)));
+    /// assert_eq!(timer.boot_now() - before, Duration::from_secs(3600));
+    /// assert_eq!(clock.elapsed(), Duration::ZERO);
+    /// ```
+    ///
     /// # Panics
     /// In a task that this clock tracks; or if the wall clock goes beyond the end of [`SystemTime`].
     pub async fn suspend(&self, duration: Duration) {

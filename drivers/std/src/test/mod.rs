@@ -82,6 +82,17 @@ pub use tracked::{AutoAdvance, Hold, Tracked};
 /// The methods that move it are `async`, because they wait for the tracked tasks; where there are
 /// none, or they run on other threads, [`block_on`](crate::block_on) will do. One caller at a time:
 /// two that move the same clock disturb each other's plans, and nothing else.
+///
+/// ```
+/// use moirai_timer_std::block_on;
+/// use moirai_timer_std::test::VirtualClock;
+/// use std::time::Duration;
+///
+/// let clock = VirtualClock::new();
+/// let start = clock.now();
+/// block_on(clock.advance(Duration::from_secs(60)));
+/// assert_eq!(clock.timer().now() - start, Duration::from_secs(60));
+/// ```
 #[derive(Clone)]
 pub struct VirtualClock {
     core: Arc<Core>,
@@ -214,6 +225,20 @@ impl VirtualClock {
 
     /// Waits until all tracked tasks rest, and leaves the clock where it is.
     ///
+    /// ```
+    /// # use moirai_timer_std::block_on;
+    /// # use moirai_timer_std::test::VirtualClock;
+    /// # use std::time::Duration;
+    /// let clock = VirtualClock::new();
+    /// let timer = clock.timer();
+    /// let task = clock.track(async move { timer.sleep(Duration::from_secs(60)).await });
+    /// let thread = std::thread::spawn(move || block_on(task));
+    /// block_on(clock.settled());
+    /// assert_eq!(clock.armed(), 1);
+    /// # block_on(clock.advance(Duration::from_secs(60)));
+    /// # thread.join().unwrap();
+    /// ```
+    ///
     /// # Panics
     /// In a task that this clock tracks.
     pub async fn settled(&self) {
@@ -255,6 +280,19 @@ impl VirtualClock {
     /// Saturates at the clock's end, 27 years from its beginning. Dropping the future leaves the
     /// clock where it was by then.
     ///
+    /// ```
+    /// # use moirai_timer_std::block_on;
+    /// # use moirai_timer_std::test::VirtualClock;
+    /// # use std::time::Duration;
+    /// # use std::{pin::pin, task::{Context, Waker}, future::Future};
+    /// let clock = VirtualClock::new();
+    /// let mut sleep = pin!(clock.timer().sleep(Duration::from_secs(60)));
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// assert!(sleep.as_mut().poll(&mut cx).is_pending());
+    /// block_on(clock.advance(Duration::from_secs(60)));
+    /// assert!(sleep.as_mut().poll(&mut cx).is_ready());
+    /// ```
+    ///
     /// # Panics
     /// In a task that this clock tracks.
     pub async fn advance(&self, duration: Duration) {
@@ -262,6 +300,16 @@ impl VirtualClock {
     }
 
     /// Moves the clock to `to`, as [`advance`](Self::advance) does; not back.
+    ///
+    /// ```
+    /// # use moirai_timer_std::block_on;
+    /// # use moirai_timer_std::test::VirtualClock;
+    /// # use std::time::Duration;
+    /// let clock = VirtualClock::new();
+    /// let noon = clock.now() + Duration::from_secs(3600);
+    /// block_on(clock.advance_to(noon));
+    /// assert_eq!(clock.now(), noon);
+    /// ```
     ///
     /// # Panics
     /// In a task that this clock tracks; or if `to` is an instant of the system's clock.
