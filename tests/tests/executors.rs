@@ -109,7 +109,8 @@ fn sleeps_may_be_dropped_on_another_thread() {
 }
 
 /// A task that wakes itself all the time keeps its executor busy, and not the timer waiting: a quiet
-/// task, which nothing but the timer wakes, ends while the other goes on.
+/// task, which nothing but the timer wakes, ends while the other goes on. (With a timer's thread that
+/// never turns, it hangs.)
 #[test]
 fn a_task_that_never_rests_sees_its_deadline() {
     async fn quiet(over: Arc<AtomicBool>) {

@@ -239,7 +239,7 @@ mod tests {
     /// The number of nodes under `link`, all of which are as the heap's rules have them.
     fn checked(link: Link, parent: Link) -> usize {
         let Some(place) = link else { return 0 };
-        // SAFETY: the Node Invariant, and the test's items live for ever.
+        // SAFETY: the Node Invariant, and the test's items outlive its queues.
         let node = unsafe { &*place.as_ptr() };
         assert_eq!(node.parent, parent);
         assert!(parent.is_none_or(|parent| time(parent) <= node.at), "a child is earlier");
@@ -251,8 +251,7 @@ mod tests {
     #[test]
     fn the_tree_keeps_its_rules_and_the_way_out_is_short() {
         const TASKS: usize = 200;
-        let mut items: Vec<&mut TimerQueueItem> =
-            (0..TASKS).map(|_| Box::leak(Box::new(TimerQueueItem::new()))).collect();
+        let mut items: Vec<_> = (0..TASKS).map(|_| Box::new(TimerQueueItem::new())).collect();
         for seed in 1..30u64 {
             let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let mut random = |below: u64| {

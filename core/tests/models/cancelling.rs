@@ -162,7 +162,11 @@ fn cancel_while_queued_against_fire() {
 /// One thread cancels, and another revives: its waker takes the place of one that is just copied out.
 ///
 /// Goes red when `release` moves the word out of `ARMED` with less than a release. Not when it acquires
-/// less there, or `revive` does: whether those are needed is open.
+/// less there: it reads a cell that only its own holder has written. Nor when `revive` is relaxed: `arm`,
+/// which follows, reads with acquire what `revive` wrote or what came after it, and those are
+/// read-modify-writes of the release sequence that the cancellation heads; and `arm` publishes what
+/// `revive` could have released. With `revive` and the load of the hint relaxed (which acquires, too) it
+/// stays green, and goes red once the first load of `arm` is relaxed as well.
 #[test]
 fn revival_on_another_thread_than_its_cancellation() {
     let mut bounded = loom::model::Builder::new();

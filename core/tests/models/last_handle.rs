@@ -79,18 +79,24 @@ fn the_last_handle_is_in_a_waker_that_fires() {
 }
 
 /// The sleep is registered and dropped beside a turn, which sees all of it, a part, or nothing.
+///
+/// Goes red when `release` forgets the waker of a sleep that is still queued.
 #[test]
 fn the_last_handle_goes_amid_a_registration() {
     the_last_handle(fresh, |sleep, other| assert!(polls(sleep, other)), World::on_alarm);
 }
 
 /// The deadline is brought forward beside a turn, and nobody waits for it any more.
+///
+/// Goes red as the one above.
 #[test]
 fn the_last_handle_goes_amid_a_reset() {
     the_last_handle(armed, |sleep, _| sleep.reset(Ticks::new(5)), World::on_alarm);
 }
 
 /// Of two wakers that own a handle, one takes the place of the other while the driver fires.
+///
+/// Goes red when `attend` does not drop the waker that the turner has left to it.
 #[test]
 fn the_last_handle_is_in_a_waker_that_is_replaced() {
     let held = |sleep: &mut Sleep<1>, other: &Waker| {
@@ -103,6 +109,8 @@ fn the_last_handle_is_in_a_waker_that_is_replaced() {
 }
 
 /// A producer that looks for slots applies the cancellation.
+///
+/// Goes red when `release` forgets the waker of a sleep that is not queued.
 #[test]
 fn the_last_handle_goes_amid_a_drain() {
     the_last_handle(
@@ -115,6 +123,8 @@ fn the_last_handle_goes_amid_a_drain() {
 }
 
 /// The timer is shut down, and turned once more.
+///
+/// Goes red as the one above.
 #[test]
 fn the_last_handle_goes_amid_a_shutdown() {
     the_last_handle(
