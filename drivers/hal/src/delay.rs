@@ -14,6 +14,9 @@ const SPIN: Duration = Duration::from_micros(20);
 ///
 /// Never shorter than asked for; at most a tick longer, and what the machine takes.
 ///
+/// Before the timer's driver is started, no time passes: a blocking delay hangs for ever, and an
+/// async one is pending until it is.
+///
 /// ```
 /// # use moirai_timer_core::{ManualDriver, Timer};
 /// # static TIMER: Timer<ManualDriver, 8> = Timer::new(ManualDriver::new());
