@@ -31,7 +31,9 @@ const MIDDLE: &str = "
 ## What else it takes
 
 Interrupts are off from one instruction to another [in these sections](../../examples-embedded/sections);
-which timers are armed makes no difference. SysTick's alarm waits for two edges of its clock, which in
+which timers are armed makes no difference. Clocks of 64 bits need no interrupt while nothing is armed;
+narrower counters take two a round, to keep the time, and SysTick one in 2^24
+counts. SysTick's alarm waits for two edges of its clock, which in
 QEMU come every 40 instructions: some 60 of its figure, and on a chip whose SysTick counts the
 processor's cycles a few. *Flash* is what the core and the SysTick driver add to
 [a firmware](../../examples-embedded/flash) with one task and 8 timers, at `opt-level = \"z\"`.
