@@ -240,8 +240,10 @@ fn preempted() {
         within > PHASES / 10 && within < PHASES,
         "the sweep goes from the beginning to the end"
     );
-    // A turn, a registration and what is done to another sleep have about a thousand.
-    assert!(distinct > 1_000, "it comes to every instruction");
+    // A turn, a registration and what is done to another sleep have about a thousand. SysTick's
+    // restart waits for an edge that is the second timer's as well, so after it the phases coincide.
+    let least = if cfg!(feature = "mps2-an385-systick") { 900 } else { 1_000 };
+    assert!(distinct > least, "it comes to every instruction");
 }
 
 /// The alarm rings at 2,000 phases, and the task that it wakes intrudes.
