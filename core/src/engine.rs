@@ -65,7 +65,8 @@ const HELPING: u32 = 256;
 const CROWD: u32 = if cfg!(loom) { 3 } else { 1 << 14 };
 
 /// Each time that so many more have come, it applies twice as many: so it is done with what it has
-/// taken when half as many have come, and what it takes next is never more than 2 * `CROWD`.
+/// taken when half as many have come, and what it takes next is not more than 2 * `CROWD`. Several
+/// producers of one engine get in each other's way there, and it may be a few times as many.
 const SHARE: u32 = if cfg!(loom) { 1 } else { 32 };
 
 /// What producers write. On machines with caches it has lines of its own.
@@ -101,6 +102,8 @@ struct Inside<S> {
     turns: u64,
     vain_turns: u64,
     fired: u64,
+    /// What `fired` was when the alarm was published last.
+    fired_before: u64,
     cancelled: u64,
 }
 
@@ -138,8 +141,8 @@ pub struct Metrics {
     pub full_repolls: u64,
     /// Turns, each the visit of one caller to the exclusive section.
     pub turns: u64,
-    /// Those at the time of the alarm that found nothing to do: the sleep that it was set for has
-    /// ended or was moved, or the store had far deadlines to sort.
+    /// Those at the time of the alarm that fired nothing: the sleep that it was set for was dropped
+    /// or moved, or the store had far deadlines to sort.
     pub vain_turns: u64,
 }
 
@@ -195,6 +198,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                 turns: 0,
                 vain_turns: 0,
                 fired: 0,
+                fired_before: 0,
                 cancelled: 0,
             }),
             tolerance: 0,

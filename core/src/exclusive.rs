@@ -36,7 +36,7 @@ impl<T> Exclusive<T> {
 
     /// Enters, if nobody is inside.
     pub(crate) fn try_enter(&self) -> Option<Section<'_, T>> {
-        self.state.compare_exchange(FREE, TAKEN, SeqCst, Relaxed).ok()?;
+        self.state.compare_exchange(FREE, TAKEN, SeqCst, SeqCst).ok()?;
         Some(Section { of: self })
     }
 
@@ -46,16 +46,14 @@ impl<T> Exclusive<T> {
             if let Some(section) = self.try_enter() {
                 return Some(section);
             }
-            match self.state.compare_exchange(TAKEN, WANTED, SeqCst, Relaxed) {
+            match self.state.compare_exchange(TAKEN, WANTED, SeqCst, SeqCst) {
                 Ok(_) | Err(WANTED) => return None,
                 // They left in between.
                 Err(_) => {}
             }
         }
     }
-}
 
-impl<T> Exclusive<T> {
     /// Gives back a section that was entered, and then forgotten.
     ///
     /// # Safety

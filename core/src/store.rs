@@ -25,8 +25,8 @@ pub trait Store {
     /// order is promised among equal deadlines.
     fn pop_due(&mut self, now: Ticks) -> Option<u32>;
 
-    /// When to come back: the earliest deadline, or before it if the store wants to sort by then
-    /// what it keeps in heaps and has not looked at. `None` if it is empty.
+    /// When to come back: at the earliest deadline; or earlier, at the time by which the store wants
+    /// to sort what it has only put together roughly. `None` if it is empty.
     fn next(&self) -> Option<Ticks>;
 
     /// Does some of the work that comes up later, `steps` at most.

@@ -55,13 +55,11 @@ impl Ticks {
     /// Timers that may be a little late meet at such points, without knowing of each other.
     #[inline]
     pub(crate) const fn coarsened(self, tolerance: u64) -> Ticks {
-        if tolerance == 0 {
+        if tolerance == 0 || self.0 == 0 || self.is_never() {
             return self;
         }
         let latest = self.after(tolerance);
-        if self.0 == 0 || latest.is_never() {
-            return self;
-        }
+        let latest = if latest.is_never() { Ticks::LAST } else { latest };
         // The highest bit in which the window's two ends differ: below it the window has every
         // value, so that bit's multiple lies inside.
         let differing = (self.0 - 1) ^ latest.0;
@@ -176,5 +174,8 @@ mod tests {
         assert_eq!(Ticks::ZERO.coarsened(5), Ticks::ZERO);
         assert_eq!(Ticks::NEVER.coarsened(5), Ticks::NEVER);
         assert_eq!(Ticks::LAST.coarsened(u64::MAX), Ticks::LAST);
+        // A tolerance beyond the last tick ends there: it is not the same as none.
+        assert_eq!(Ticks::new(5).coarsened(u64::MAX), Ticks::new(1 << 59));
+        assert_eq!(Ticks::new((3 << 58) - 9).coarsened(u64::MAX), Ticks::new(3 << 58));
     }
 }

@@ -87,3 +87,9 @@ fn sleeps_have_the_timers_tolerance_unless_they_say_otherwise() {
     let exact = arm(timer.sleep_until(sleeps[1].deadline()).with_tolerance(Duration::ZERO));
     assert_eq!(timer.turn(), Some(exact.deadline()));
 }
+
+#[test]
+fn a_name_for_the_thread_does_not_bring_back_a_thread() {
+    let builder = Timer::builder().without_thread().thread_name("none");
+    assert!(format!("{builder:?}").contains("Caller(None)"), "{builder:?}");
+}

@@ -449,3 +449,62 @@ fn an_interval_is_late_by_a_period_or_by_less() {
         assert_eq!(poll(), Poll::Ready(Ticks::new(next)), "{behavior:?}, taken at {taken}");
     }
 }
+
+/// What is due in the store, and was moved further away since, is filed anew in steps.
+#[test]
+fn a_crowd_that_was_moved_further_away_does_not_keep_a_turn_inside() {
+    const MANY: usize = 2_000;
+    let timer = timer(Ticks::ZERO, MANY, HeapStore::with_memory(HeapVectors::default()));
+    let task = Task::new();
+    let waker = task.waker();
+    let mut sleeps: Vec<_> = (0..MANY).map(|_| timer.sleep_until(Ticks::new(10))).collect();
+    sleeps.iter_mut().for_each(|sleep| assert!(!poll(sleep, &waker)));
+    interrupts(&timer);
+    sleeps.iter_mut().for_each(|sleep| sleep.reset(Ticks::new(1_000)));
+    timer.driver().set(Ticks::new(10));
+    // Zero, a time that has passed: there is more to do.
+    let visits = (1..).find(|_| timer.turn_batch() != Some(Ticks::ZERO));
+    assert!((7..=9).contains(&visits.unwrap()), "{visits:?} visits for {MANY} timers");
+    assert_eq!((task.wakes(), timer.next_deadline()), (0, Some(Ticks::new(1_000))));
+    timer.driver().set(Ticks::new(1_000));
+    interrupts(&timer);
+    assert_eq!(task.wakes() as usize, MANY);
+}
+
+/// A turn at the time of an alarm whose sleep has gone is one in vain, whenever it went.
+#[test]
+fn a_turn_for_a_sleep_that_has_gone_is_counted_as_vain() {
+    let timer = timer(Ticks::ZERO, 4, HeapStore::with_memory(HeapVectors::default()));
+    let task = Task::new();
+    let armed = |at| {
+        let mut sleep = timer.sleep_until(Ticks::new(at));
+        assert!(!poll(&mut sleep, &task.waker()));
+        sleep
+    };
+    let vain_turns = || timer.metrics().expect("nobody is inside").vain_turns;
+
+    // A turn has seen it; another sleep is left in the store, or none.
+    for (at, other) in [(10, Some(15)), (20, None)] {
+        let sleep = armed(at);
+        let other = other.map(armed);
+        interrupts(&timer);
+        drop(sleep);
+        let before = vain_turns();
+        timer.driver().set(Ticks::new(at));
+        assert!(interrupts(&timer) >= 1);
+        assert_eq!(vain_turns(), before + 1, "at {at}");
+        timer.driver().set(Ticks::new(at + 5));
+        interrupts(&timer);
+        assert_eq!(task.wakes(), 1, "at {at}");
+        assert_eq!(vain_turns(), before + 1, "at {at}");
+        drop(other);
+    }
+    // One that fires, and one that its holder found to be due before, are none.
+    let mut sleep = armed(30);
+    interrupts(&timer);
+    timer.driver().set(Ticks::new(30));
+    let before = vain_turns();
+    assert!(poll(&mut sleep, &task.waker()));
+    interrupts(&timer);
+    assert_eq!(vain_turns(), before);
+}

@@ -6,9 +6,9 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -339,22 +339,23 @@ fn block_on_goes_on_in_the_child() {
     assert!(libc::WIFEXITED(status), "the child waits for a wake that does not come");
 }
 
-/// The fork comes while the parent is about to register whom to rouse. The child must not inherit
-/// that.
+/// The fork comes while the parent rouses whoever drives, and has one less to rouse. The child must
+/// not inherit that.
 #[test]
-fn a_fork_amid_the_registration_of_the_driver_leaves_the_child_one_that_is_roused() {
+fn a_fork_by_the_waker_that_drives_leaves_the_child_a_driver_that_is_roused() {
     static FORKS: AtomicBool = AtomicBool::new(false);
     static FINE: AtomicBool = AtomicBool::new(false);
     static TIMER: Mutex<Option<Timer>> = Mutex::new(None);
 
-    fn clone(_: *const ()) -> RawWaker {
-        if FORKS.swap(false, SeqCst) {
-            let timer = TIMER.lock().unwrap().clone().unwrap();
-            FINE.store(in_a_child(|| is_roused(&timer)), SeqCst);
+    struct Forks;
+    impl Wake for Forks {
+        fn wake(self: Arc<Self>) {
+            if FORKS.swap(false, SeqCst) {
+                let timer = TIMER.lock().unwrap().clone().unwrap();
+                FINE.store(in_a_child(|| is_roused(&timer)), SeqCst);
+            }
         }
-        RawWaker::new(std::ptr::null(), &TABLE)
     }
-    static TABLE: RawWakerVTable = RawWakerVTable::new(clone, |_| {}, |_| {}, |_| {});
 
     /// Whether a thread that drives, and has nothing to wait for, hears of a sleep.
     fn is_roused(timer: &Timer) -> bool {
@@ -366,15 +367,11 @@ fn a_fork_amid_the_registration_of_the_driver_leaves_the_child_one_that_is_rouse
     }
 
     let _guard = ONE_AT_A_TIME.lock();
-    // SAFETY: the table keeps the contract of wakers, as there is nothing to be kept.
-    let waker = unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &TABLE)) };
-    let timer = Timer::builder().shards(1).driven_by(waker).build().unwrap();
+    let timer = Timer::builder().shards(1).driven_by(Arc::new(Forks).into()).build().unwrap();
     *TIMER.lock().unwrap() = Some(timer.clone());
     timer.turn();
-    // A registration clones the waker unless it has it already: the nudge uses that up.
-    drop(polled(timer.sleep(Duration::from_secs(60))));
     FORKS.store(true, SeqCst);
-    timer.turn();
+    drop(polled(timer.sleep(Duration::from_secs(60))));
     assert!(!FORKS.load(SeqCst), "it was not forked");
     assert!(FINE.load(SeqCst), "the child's driver sleeps on");
     *TIMER.lock().unwrap() = None;

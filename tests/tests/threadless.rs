@@ -268,3 +268,43 @@ fn a_crowd_in_one_shard_does_not_hold_up_the_others() {
     }
     panic!("sixteen thousand sleeps are not armed in half a minute");
 }
+
+/// A thread that has driven the timer for a while was told what the loop should have been.
+#[test]
+fn a_loop_hears_of_sleeps_again_after_another_thread_has_driven_its_timer() {
+    let loops = Task::new();
+    let timer = Timer::builder().driven_by(loops.waker()).build().unwrap();
+    assert_eq!(timer.turn(), None);
+    timer.block_on(timer.sleep(Duration::from_millis(1)));
+    let before = loops.wakes();
+    assert!(before > 0, "whatever the other has not done, the loop has to do");
+    let mut sleep = timer.sleep(HOUR);
+    assert!(Task::new().polls(|cx| Pin::new(&mut sleep).poll(cx)).is_pending());
+    assert_eq!(loops.wakes(), before + 1);
+}
+
+/// It is called while a sleep is armed, and must not take that with it.
+#[test]
+fn a_panic_of_the_waker_that_drives_a_timer_harms_nobody() {
+    struct Panics(AtomicU32);
+    impl std::task::Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+            std::panic::resume_unwind(Box::new("this waker panics"));
+        }
+    }
+
+    let panics = Arc::new(Panics(AtomicU32::new(0)));
+    let timer = Timer::builder().driven_by(panics.clone().into()).build().unwrap();
+    assert_eq!(timer.turn(), None);
+    let task = Task::new();
+    let mut sleep = timer.sleep(Duration::from_millis(1));
+    assert!(task.polls(|cx| Pin::new(&mut sleep).poll(cx)).is_pending());
+    assert_eq!(panics.0.load(SeqCst), 1);
+    until(|| {
+        timer.turn();
+        task.wakes() == 1
+    });
+    drop(sleep);
+    assert_eq!(timer.metrics().armed, 0);
+}

@@ -75,7 +75,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for WritesDown {
                 let _ = poll(&mut sleep, &Task::new());
                 let _ = (timer.metrics(), format!("{timer:?} {sleep:?}"));
             }
+            let panics = fields.0["timer"] == "panics" && within == Some("turn");
             tell(Told { level: *event.metadata().level(), fields, within });
+            if panics {
+                std::panic::resume_unwind(Box::new("this subscriber panics"));
+            }
         }
     }
 
@@ -227,4 +231,20 @@ fn a_subscriber_may_use_the_timer_that_it_hears_of() {
     for message in heard {
         until(|| told_by("is-used").iter().any(|told| told.is(message)));
     }
+}
+
+/// It is in the hands of the thread, which goes on.
+#[test]
+fn a_subscriber_that_panics_in_a_turn_does_not_end_the_thread() {
+    let timer = timer("panics");
+    let (first, others) = (Task::new(), Task::new());
+    let (mut sleep, mut after) = (timer.sleep(HOUR), timer.sleep(HOUR));
+    assert!(!poll(&mut sleep, &first) && !poll(&mut after, &others));
+    let hook = || std::panic::resume_unwind(Box::new("this waker panics"));
+    first.hooked(&hook, || {
+        sleep.reset_after(Duration::from_millis(1));
+        until(|| told_by("panics").iter().any(|told| told.is("a waker panicked")));
+    });
+    after.reset_after(Duration::from_millis(1));
+    until(|| others.wakes() == 1);
 }

@@ -17,7 +17,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         if self.published.closed.load(Relaxed) {
             return Err(RegisterError::ShutDown);
         }
-        let cancelled = self.producers.cancelled.load(Relaxed);
+        // With what its holder knew: that there is a slot at this index.
+        let cancelled = self.producers.cancelled.load(Acquire);
         if cancelled != 0 {
             self.producers.cancelled.store(0, Relaxed);
             let slot = self.slots.slot(cancelled - 1);
@@ -176,7 +177,7 @@ unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
         match goes {
             Released::Free => self.producers.pool.give(&self.slots, index),
             Released::Push => self.push(slot, index),
-            Released::Left => self.producers.cancelled.store(index + 1, Relaxed),
+            Released::Left => self.producers.cancelled.store(index + 1, Release),
         }
         // Last, because it runs code of the task's.
         drop(waker);

@@ -12,8 +12,9 @@ use super::{Drained, HELPING, Inside};
 /// How many commands a turn applies before it looks at the clock again.
 const CHUNK: u32 = 64;
 
-/// How many timers a turn sorts before it leaves the section.
-const SORTING: usize = 256;
+/// How many timers a turn sorts, or takes out of the store, before it leaves the section. Most that
+/// are taken out fire, and fill the batch first; those that were moved further away do not.
+const VISIT: usize = 256;
 
 /// How many timers a turn pops before it looks at them.
 const LOOKAHEAD: usize = if PREFETCHES { batch::SIZE } else { 1 };
@@ -115,51 +116,45 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         if inside.backlog == 0 {
             inside.backlog = self.producers.queue.take(&self.slots);
         }
-        let mut no_news = inside.backlog == 0;
-        loop {
-            self.apply(inside, CHUNK);
-            let fired = inside.fired;
-            let (all, now) = self.fire(inside, batch);
-            if all && no_news && inside.fired == fired && now >= self.alarm() {
-                inside.vain_turns += 1;
-            }
-            no_news = false;
-            // A timer is moved a few times on its way, so this keeps up with any rate.
-            inside.store.tidy(CHUNK as usize + 4 * (inside.fired - fired) as usize);
-            if !all || inside.backlog != 0 {
-                return None;
-            }
-            let next = earliest(inside);
-            self.published.alarm.store(next.mirrored().get(), SeqCst);
-            // Whoever pushed before that may have read the alarm of before.
-            inside.backlog = self.producers.queue.take(&self.slots);
-            if inside.backlog == 0 {
-                inside.vain = Ticks::NEVER.mirrored();
-                return Some(next);
-            }
-            while inside.backlog != 0 {
-                self.apply(inside, CHUNK);
-            }
-            // From here on the alarm is only lowered, so nobody needs to look again.
-            let next = earliest(inside).min(next);
-            self.published.alarm.store(next.mirrored().get(), SeqCst);
-            inside.vain = Ticks::NEVER.mirrored();
-            if next > self.driver.now() {
-                return Some(next);
-            }
+        self.apply(inside, CHUNK);
+        let fired = inside.fired;
+        let (all, now) = self.fire(inside, batch);
+        // A timer is moved a few times on its way, so this keeps up with any rate.
+        inside.store.tidy(CHUNK as usize + 4 * (inside.fired - fired) as usize);
+        if !all || inside.backlog != 0 {
+            return None;
         }
+        if inside.fired == inside.fired_before && now >= self.alarm() {
+            inside.vain_turns += 1;
+        }
+        inside.fired_before = inside.fired;
+        let mut next = earliest(inside);
+        self.published.alarm.store(next.mirrored().get(), SeqCst);
+        // Whoever pushed before that may have read the alarm of before.
+        inside.backlog = self.producers.queue.take(&self.slots);
+        let news = inside.backlog != 0;
+        if news {
+            self.apply(inside, CHUNK);
+            // From here on the alarm is only lowered, so nobody needs to look again.
+            next = earliest(inside).min(next);
+            self.published.alarm.store(next.mirrored().get(), SeqCst);
+        }
+        inside.vain = Ticks::NEVER.mirrored();
+        let more = inside.backlog != 0 || news && next <= self.driver.now();
+        (!more).then_some(next)
     }
 
     /// Moves what is due into the batch. Whether that was all of it, and the present, or zero if
     /// there was no need to ask for it.
     fn fire(&self, inside: &mut Inside<S>, batch: &mut WakeBatch<'_, D>) -> (bool, Ticks) {
-        if inside.store.is_empty() {
+        if inside.store.is_empty() && self.alarm().is_never() {
             return (true, Ticks::ZERO);
         }
         let now = self.driver.now();
-        if !inside.store.sort(now, SORTING) {
+        if !inside.store.sort(now, VISIT) {
             return (false, now);
         }
+        let mut taken = 0;
         loop {
             let mut due = heapless::Vec::<u32, LOOKAHEAD>::new();
             while due.len() < batch.room().min(LOOKAHEAD) {
@@ -170,12 +165,16 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             if due.is_empty() {
                 return (!batch.is_full(), now);
             }
+            taken += due.len();
             if PREFETCHES {
                 due.iter().for_each(|&index| prefetch(self.slots.slot(index)));
             }
             // By reference: the whole vector would be moved for it.
             for &index in &due {
                 self.expire(inside, index, now, batch);
+            }
+            if taken >= VISIT {
+                return (false, now);
             }
         }
     }

@@ -2,30 +2,10 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use crate::fork;
-use crate::parker::Sleeper;
-use crate::sys::sync::Arc;
-use crate::sys::sync::atomic::{AtomicBool, Ordering::*};
-use crate::sys::thread::{self, Thread};
-
-struct Signal {
-    woken: AtomicBool,
-    thread: Thread,
-}
-
-impl Wake for Signal {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.woken.swap(true, SeqCst) {
-            self.thread.unpark();
-        }
-    }
-}
+use crate::parker::{Signal, Sleeper};
 
 /// Polls `future`; in between, `wait` has to return when its first argument says so, and may use
 /// the thread's waker and a place for a sleeper.
@@ -33,7 +13,7 @@ pub(crate) fn block_on<F: Future>(
     future: F,
     wait: impl Fn(&dyn Fn() -> bool, &Waker, &mut Option<Sleeper>),
 ) -> F::Output {
-    let signal = Arc::new(Signal { woken: AtomicBool::new(false), thread: thread::current() });
+    let signal = Signal::current();
     let waker = Waker::from(signal.clone());
     let mut cx = Context::from_waker(&waker);
     let mut sleeper = None;
@@ -47,7 +27,7 @@ pub(crate) fn block_on<F: Future>(
         if fork::generation() != generation {
             continue;
         }
-        wait(&|| signal.woken.load(SeqCst), &waker, &mut sleeper);
-        signal.woken.store(false, SeqCst);
+        wait(&|| signal.is_set(), &waker, &mut sleeper);
+        signal.clear();
     }
 }

@@ -6,7 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::memory::MOST;
+use crate::parker::Contained;
 use crate::shards::Core;
+use crate::sys::sync::Arc;
 use crate::{Precision, Timer, clock};
 
 /// The most shards that a timer can have.
@@ -101,9 +103,11 @@ impl Builder {
         self
     }
 
-    /// The name of the timer's thread; `moirai-timer` by default.
+    /// The name of the timer's thread, if it has one; `moirai-timer` by default.
     pub fn thread_name(mut self, name: impl Into<String>) -> Self {
-        self.drive = Drive::Thread(name.into());
+        if let Drive::Thread(thread) = &mut self.drive {
+            *thread = name.into();
+        }
         self
     }
 
@@ -117,7 +121,7 @@ impl Builder {
     /// `waker` is woken, which happens when a sleep needs an earlier turn.
     ///
     /// The waker is called by whoever arms that sleep, so it should do little: write to an event
-    /// descriptor, unpark a thread.
+    /// descriptor, unpark a thread. If it panics, that ends there.
     ///
     /// ```
     /// # use moirai_timer_std::Timer;
@@ -136,7 +140,7 @@ impl Builder {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn driven_by(mut self, waker: Waker) -> Self {
-        self.drive = Drive::Caller(Some(waker));
+        self.drive = Drive::Caller(Some(Arc::new(Contained(waker)).into()));
         self
     }
 

@@ -55,6 +55,7 @@ mod builder;
 mod clock;
 #[cfg(feature = "clocks")]
 pub mod clocks;
+mod contain;
 mod fork;
 mod lateness;
 mod memory;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use atomic_waker::AtomicWaker;
 use moirai_timer_core::Ticks;
 
+use crate::contain::contain;
 use crate::sys::sync::Arc;
 use crate::sys::sync::atomic::{AtomicBool, Ordering::*};
 use crate::sys::thread::{self, Thread};
@@ -75,22 +76,53 @@ impl Parker {
     }
 }
 
-/// Unparks a thread.
-pub(crate) struct Unpark(pub(crate) Thread);
+/// Unparks a thread, and stays set until the thread has seen it: whatever runs on that thread may
+/// park for reasons of its own, and be the one that is unparked.
+pub(crate) struct Signal {
+    set: AtomicBool,
+    thread: Thread,
+}
 
-impl Unpark {
-    pub(crate) fn current() -> Waker {
-        Waker::from(Arc::new(Unpark(thread::current())))
+impl Signal {
+    /// For this thread.
+    pub(crate) fn current() -> Arc<Signal> {
+        Arc::new(Signal { set: AtomicBool::new(false), thread: thread::current() })
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.set.load(SeqCst)
+    }
+
+    /// Makes visible what everybody wrote who has set it. (A store would not: who finds it set
+    /// leaves it alone, and is only seen by reading it.)
+    pub(crate) fn clear(&self) {
+        self.set.swap(false, SeqCst);
     }
 }
 
-impl Wake for Unpark {
+impl Wake for Signal {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
+        if !self.set.swap(true, SeqCst) {
+            self.thread.unpark();
+        }
+    }
+}
+
+/// A waker of the program's, whose panics end here. A timer calls it where nothing may unwind:
+/// while a sleep is armed, and within a fork.
+pub(crate) struct Contained(pub(crate) Waker);
+
+impl Wake for Contained {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        contain(|| self.0.wake_by_ref(), |_| {});
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the handles of a timer share: its shards, a driver for each, and the thread that turns them.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Weak;
 use std::task::Waker;
 use std::{mem, ptr};
 
@@ -8,9 +8,10 @@ use moirai_timer_core::{Armed, Claim, Driver, Engine, RegisterError, Slots, Tick
 
 use crate::builder::{Builder, Drive};
 use crate::clock::{self, Clock};
+use crate::contain::contain;
 use crate::lateness::Recorder;
 use crate::memory::{Growing, Segments, Wheel};
-use crate::parker::{Parker, Sleeper, Unpark};
+use crate::parker::{Parker, Signal, Sleeper};
 use crate::sys::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 use crate::sys::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::sys::thread::{self, Thread};
@@ -69,15 +70,13 @@ impl Driver for ShardDriver {
 
 impl ShardDriver {
     pub(crate) fn wake_now(&self, waker: Waker) {
-        // The panic hook has reported it by the time it is caught.
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-            self.panics.fetch_add(1, Relaxed);
-            self.teller.waker_panicked(&*payload);
-            // What it carries is dropped by somebody's code again. What that panics with is leaked.
-            if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                mem::forget(another);
-            }
-        }
+        contain(
+            || waker.wake(),
+            |payload| {
+                self.panics.fetch_add(1, Relaxed);
+                self.teller.waker_panicked(payload);
+            },
+        );
     }
 
     /// How many timers turns have fired.
@@ -95,8 +94,11 @@ pub(crate) struct Core {
     pub(crate) shards: Box<[Shard]>,
     pub(crate) parker: Arc<Parker>,
     config: Builder,
-    /// The generation of the process in which the thread was started; see `fork`. 0: never.
+    /// The generation of the process in which a thread was started; see `fork`. 0: never.
     started: AtomicU32,
+    /// The generation of the process in which a thread drives: of those that several callers started
+    /// at once, the first.
+    driven: AtomicU32,
     /// Callers of `turn` that have not returned.
     turning: AtomicUsize,
     /// Without a thread: whether a caller of `block_on` drives the timer, and those that wait
@@ -140,6 +142,7 @@ impl Core {
             parker,
             config,
             started: AtomicU32::new(0),
+            driven: AtomicU32::new(0),
             turning: AtomicUsize::new(0),
             seat: Mutex::default(),
         });
@@ -201,41 +204,53 @@ impl Core {
     #[inline]
     pub(crate) fn start(self: &Arc<Self>) -> Result<(), RegisterError> {
         let generation = fork::generation();
-        let started = self.started.load(Relaxed);
-        if started == generation {
+        if self.started.load(Relaxed) == generation {
             return Ok(());
         }
-        self.start_in(generation, started)
+        self.start_in(generation)
     }
 
+    /// Whoever comes before it is known to run starts one, too: they cannot rely on a thread that
+    /// the system may refuse.
     #[cold]
-    fn start_in(self: &Arc<Self>, generation: u32, started: u32) -> Result<(), RegisterError> {
-        if self.started.compare_exchange(started, generation, SeqCst, Relaxed).is_err() {
-            return Ok(());
-        }
-        let Drive::Thread(name) = &self.config.drive else { return Ok(()) };
-        let (core, parker) = (Arc::downgrade(self), self.parker.clone());
-        let mut sleeper = Sleeper::new(&self.config);
-        let run = move || {
-            crate::sys::minimise_timer_slack();
-            let waker = Unpark::current();
-            let _told = core.upgrade().map(|core| core.teller().thread());
-            loop {
-                parker.attend(&waker);
-                // Not held while asleep: the last handle ends the timer.
-                let Some(core) = core.upgrade() else { return };
-                let next = core.drive();
-                drop(core);
-                sleeper.sleep(next, || parker.is_pended());
-            }
-        };
-        match thread::Builder::new().name(name.clone()).spawn(run) {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                self.started.store(0, SeqCst);
+    fn start_in(self: &Arc<Self>, generation: u32) -> Result<(), RegisterError> {
+        if let Drive::Thread(name) = &self.config.drive {
+            let core = Arc::downgrade(self);
+            let run = move || Core::run(&core, generation);
+            if let Err(error) = thread::Builder::new().name(name.clone()).spawn(run) {
                 self.teller().no_thread(&error);
-                Err(RegisterError::NoDriver)
+                return Err(RegisterError::NoDriver);
             }
+        }
+        self.started.store(generation, SeqCst);
+        Ok(())
+    }
+
+    /// The thread.
+    fn run(core: &Weak<Core>, generation: u32) {
+        /// Nanoseconds until the next try: who panics in every turn is not to take a processor.
+        const AFTER_A_PANIC: u64 = 1_000_000;
+
+        let Some(strong) = core.upgrade() else { return };
+        if strong.driven.swap(generation, SeqCst) == generation {
+            return;
+        }
+        crate::sys::minimise_timer_slack();
+        let (parker, mut sleeper) = (strong.parker.clone(), Sleeper::new(&strong.config));
+        let _told = strong.teller().thread();
+        drop(strong);
+        let signal = Signal::current();
+        let waker = Waker::from(signal.clone());
+        loop {
+            signal.clear();
+            parker.attend(&waker);
+            // Not held while asleep: the last handle ends the timer.
+            let Some(core) = core.upgrade() else { return };
+            let mut next = Some(core.clock.now().after(AFTER_A_PANIC));
+            // Wakers are contained, but a subscriber of `tracing` may panic.
+            contain(|| next = core.drive(), |_| {});
+            drop(core);
+            sleeper.sleep(next, || signal.is_set() || parker.is_pended());
         }
     }
 
@@ -256,7 +271,7 @@ impl Core {
     /// Turns all shards. While one has a million timers that are due, the others get their turn
     /// after each batch of its.
     fn turn_shards(&self, turn: impl Fn(&Shard) -> Option<Ticks>) -> Option<Ticks> {
-        self.turning.fetch_add(1, SeqCst);
+        let _turning = Turning::begin(&self.turning);
         let span = self.teller().turn(&self.shards);
         let next = loop {
             let mut at_once = true;
@@ -279,7 +294,6 @@ impl Core {
             }
         };
         span.end(&self.shards, next);
-        self.turning.fetch_sub(1, SeqCst);
         next
     }
 
@@ -390,21 +404,13 @@ impl Core {
     }
 
     /// Becomes the one who drives a timer without a thread, or is told when to try again.
-    fn take_seat(&self) -> bool {
+    fn take_seat(&self) -> Option<Seated<'_>> {
         let mut seat = self.seat();
         let me = thread::current();
         if seat.taken && seat.waiting.iter().all(|thread| thread.id() != me.id()) {
             seat.waiting.push(me);
         }
-        !std::mem::replace(&mut seat.taken, true)
-    }
-
-    fn leave_seat(&self) {
-        let mut seat = self.seat();
-        seat.taken = false;
-        for thread in seat.waiting.drain(..) {
-            thread.unpark();
-        }
+        (!mem::replace(&mut seat.taken, true)).then(|| Seated(self))
     }
 
     /// Sleeps until `woken`, driving the timer if nobody does.
@@ -427,15 +433,51 @@ impl Core {
             Sleeper::new(&self.config)
         });
         while !woken() {
-            if !self.take_seat() {
+            let Some(seated) = self.take_seat() else {
                 thread::park();
                 continue;
-            }
+            };
             self.parker.attend(waker);
             let next = self.drive();
             sleeper.sleep(next, || woken() || self.parker.is_pended());
-            self.leave_seat();
+            drop(seated);
         }
+    }
+}
+
+/// The one who drives a timer without a thread, until this is dropped.
+struct Seated<'a>(&'a Core);
+
+impl Drop for Seated<'_> {
+    fn drop(&mut self) {
+        let mut seat = self.0.seat();
+        // The program's own loop, if there is one, was not told what happened meanwhile.
+        if let Drive::Caller(Some(waker)) = &self.0.config.drive {
+            self.0.parker.attend(waker);
+            waker.wake_by_ref();
+        }
+        seat.taken = false;
+        for thread in seat.waiting.drain(..) {
+            thread.unpark();
+        }
+    }
+}
+
+/// A turn that is under way, until this is dropped.
+struct Turning<'a>(&'a AtomicUsize);
+
+impl<'a> Turning<'a> {
+    fn begin(turning: &'a AtomicUsize) -> Self {
+        turning.fetch_add(1, SeqCst);
+        Turning(turning)
+    }
+}
+
+impl Drop for Turning<'_> {
+    fn drop(&mut self) {
+        // In a child that was forked within the turn it was forgotten.
+        let one_less = |turning: usize| turning.checked_sub(1);
+        let _ = self.0.fetch_update(SeqCst, SeqCst, one_less);
     }
 }
 

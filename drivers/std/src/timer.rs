@@ -138,7 +138,8 @@ impl Timer {
     /// Like [`sleep`](Self::sleep), with a slot that is taken now.
     ///
     /// # Errors
-    /// [`Full`](RegisterError::Full) if as many sleeps as the timer's capacity hold a slot,
+    /// [`Full`](RegisterError::Full) if as many sleeps as the timer's capacity hold a slot, those
+    /// included that were dropped a moment ago, if somebody turns the timer just now;
     /// [`ShutDown`](RegisterError::ShutDown), and [`NoDriver`](RegisterError::NoDriver) if the
     /// system refuses another thread.
     ///

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Waker};
 
 use moirai_timer_core::{
-    Drained, Engine, HeapStore, Inline, ManualDriver, Slot, Store, Ticks, Timer,
+    Drained, Engine, HeapStore, Inline, ManualDriver, Sleep, Slot, Store, Ticks, Timer,
 };
-use moirai_timer_tests::Task;
+use moirai_timer_tests::{Handoff, Task, forever};
 
 use super::hooked_driver::{HookedTimer, hooked_timer, serve};
 use super::without_hanging;
@@ -188,4 +188,29 @@ fn producers_on_other_threads_get_on_while_a_turn_stands_still() {
         serve(timer);
         assert_eq!(timer.metrics().unwrap().armed, 1);
     });
+}
+
+/// A producer that finds the pool empty needs the section for a moment, and so does another shard's
+/// turn: whoever is inside leaves after so many commands, also if they come in the middle of a turn.
+#[test]
+fn news_that_come_in_the_middle_of_a_turn_are_applied_in_steps() {
+    const MANY: usize = 200;
+    let timer = hooked_timer::<256>();
+    let task: &'static Task = forever(Task::new());
+    let arm = move |at| {
+        let mut sleep = timer.sleep_until(Ticks::new(at));
+        assert!(task.polls(|cx| Pin::new(&mut sleep).poll(cx)).is_pending());
+        sleep
+    };
+    let _first = arm(1_000);
+    let sleeps: &'static Handoff<Vec<Sleep<&HookedTimer<256>>>> = forever(Handoff::new());
+    // The first thing that it asks its driver is for the time.
+    timer.driver().hook(0, move || {
+        sleeps.replace(Some((0..MANY as u64).map(|ahead| arm(2_000 + ahead)).collect()));
+    });
+    // Zero, a time that has passed: there is more to do.
+    let visits = (0..).find(|_| timer.turn_batch() != Some(Ticks::ZERO));
+    assert!(timer.driver().unhook());
+    assert!((2..=4).contains(&visits.unwrap()), "{visits:?} visits left some of {MANY} commands");
+    assert_eq!(timer.metrics().unwrap().armed as usize, 1 + MANY);
 }
