@@ -153,7 +153,7 @@ const PROGRAMS: [Program; 16] = [
         prints: &[
             "Sleep(never, now ",
             "a third: Full",
-            "timer full: a sleep polls itself (1 times so far)",
+            "timer full: a task polls itself (1 times so far)",
             " fired in true",
         ],
     },
