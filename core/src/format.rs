@@ -6,7 +6,7 @@ use defmt::{Format, Formatter, write};
 
 use crate::{
     Driver, Engine, Handle, HeapEntry, HeapStore, Inline, Interval, ManualDriver, Sleep, Slot,
-    Slots, Store, Ticks, Timeout, WakerQueue, WheelNode, WheelStore,
+    Slots, Store, Ticks, Timeout, WakerQueue, WheelArrays, WheelNode, WheelStore,
 };
 
 impl Format for Ticks {
@@ -64,15 +64,16 @@ macro_rules! by_name {
 by_name! {
     "Slot": [] Slot;
     "WheelNode": [] WheelNode;
+    "WheelArrays": [const N: usize] WheelArrays<N>;
     "WakerQueue": [const N: usize] WakerQueue<N>;
     "Inline": [const N: usize] Inline<N>;
     "HeapStore": [M] HeapStore<M>;
     "WheelStore": [M, const G: u32, const L: usize] WheelStore<M, G, L>;
 }
 
-/// Says that a sleep found no slot, for the first time, and again each time that has doubled.
+/// Says that a sleep found no slot, or embassy-time's driver no room for a waker, for the first time, and again each time that has doubled.
 pub(crate) fn warn_full(times: u64) {
     if times.is_power_of_two() {
-        defmt::warn!("timer full: a sleep polls itself ({=u64} times so far)", times);
+        defmt::warn!("timer full: a task polls itself ({=u64} times so far)", times);
     }
 }

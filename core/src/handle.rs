@@ -137,6 +137,6 @@ pub unsafe trait Handle {
     /// The claim came from this handle.
     unsafe fn release(&self, claim: Claim, completed: bool);
 
-    /// Hears that a sleep found no slot, and re-polls itself. For statistics.
+    /// Hears that a task found no room, and is woken at once to ask again. For statistics.
     fn stranded(&self);
 }

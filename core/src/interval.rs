@@ -29,6 +29,15 @@ pub enum MissedTickBehavior {
 ///
 /// Dropping it cancels as [`Sleep`] does. `tick` is cancellation safe: a tick is taken when it is
 /// ready, not before.
+///
+/// # Cost
+///
+/// A poll is one of a [`Sleep`]; taking a tick reads the clock once more and, if the tick was late by
+/// a period or more, may divide 64 bits. A tick gives its slot back, and the next poll takes one.
+///
+/// # Interrupts
+///
+/// It may be polled, reset and dropped in an interrupt, like [`Sleep`].
 #[must_use = "intervals do nothing unless polled"]
 pub struct Interval<H: Handle> {
     sleep: Sleep<H>,

@@ -20,6 +20,13 @@ use crate::{Claim, Handle, RegisterError, Ticks};
 /// takes a slot: a handful of atomic operations, no lock, no allocation. Polling again with the
 /// same waker is one read of the clock; a new waker replaces the old one.
 ///
+/// # Interrupts
+///
+/// On a microcontroller it may be created, polled, reset and dropped in interrupt handlers and
+/// critical sections, also in one that interrupts a turn or another call: none waits for another.
+/// Polling clones a waker and dropping drops one, which the executor has to allow there, as it has to
+/// allow being woken from the timer's interrupt.
+///
 /// # When there is no slot
 ///
 /// If the pool is full, or the timer was shut down, the sleep stays correct and on time: it wakes

@@ -51,10 +51,13 @@ mod fugit {
 
     /// `count` times `numerator / denominator`, rounded up; saturates.
     #[inline]
-    fn scaled(count: u64, numerator: u64, denominator: u64) -> u64 {
-        // What both have in common is gone at compile time, and often nothing is left to divide.
-        let common = gcd(numerator, denominator);
-        let (numerator, denominator) = (numerator / common, denominator / common);
+    fn scaled(count: u64, numerator: u64, hz: u64, denominator: u64) -> u64 {
+        // What they have in common is gone at compile time, and often nothing is left to divide.
+        let (numerator, denominator) = reduced(numerator, denominator);
+        let (hz, denominator) = reduced(hz, denominator);
+        let Some(numerator) = numerator.checked_mul(hz) else {
+            return beyond(count, numerator, hz, denominator);
+        };
         match count.checked_mul(numerator) {
             Some(product) => product.div_ceil(denominator),
             None => {
@@ -62,6 +65,23 @@ mod fugit {
                 u64::try_from(scaled).unwrap_or(u64::MAX)
             }
         }
+    }
+
+    /// The same, for a ratio that is beyond a word. Divides before it multiplies what may overflow.
+    #[cold]
+    fn beyond(count: u64, numerator: u64, hz: u64, denominator: u64) -> u64 {
+        let rate = numerator as u128 * hz as u128;
+        let (count, denominator) = (count as u128, denominator as u128);
+        let (whole, rest) = (rate / denominator, rate % denominator);
+        // Both factors of the second product are below 2^64.
+        let scaled =
+            whole.saturating_mul(count).saturating_add((rest * count).div_ceil(denominator));
+        u64::try_from(scaled).unwrap_or(u64::MAX)
+    }
+
+    const fn reduced(a: u64, b: u64) -> (u64, u64) {
+        let common = gcd(a, b);
+        (a / common, b / common)
     }
 
     const fn gcd(mut a: u64, mut b: u64) -> u64 {
@@ -76,7 +96,7 @@ mod fugit {
             impl<const NOM: u64, const DENOM: u64> Span for fugit::Duration<$integer, NOM, DENOM> {
                 #[inline]
                 fn in_ticks(self, hz: u64) -> u64 {
-                    scaled(self.as_ticks().into(), NOM.saturating_mul(hz), DENOM)
+                    scaled(self.as_ticks().into(), NOM, hz, DENOM)
                 }
             }
         )*};
@@ -98,6 +118,17 @@ mod fugit {
             assert_eq!(Span::in_ticks(NanosDurationU64::from_ticks(u64::MAX), 1), 18_446_744_074);
             assert_eq!(Span::in_ticks(NanosDurationU64::from_ticks(u64::MAX), 3 << 30), u64::MAX);
             assert_eq!(Span::in_ticks(Duration::<u64, 60, 1>::from_ticks(u64::MAX), 1), u64::MAX);
+        }
+
+        #[test]
+        fn a_ratio_that_is_beyond_a_word_with_the_clocks_rate_is_never_early() {
+            // A second, and three fifths of one less a little.
+            let second = Duration::<u64, { 1 << 60 }, { 1 << 60 }>::from_ticks(3);
+            assert_eq!(Span::in_ticks(second, 1_000_000), 3_000_000);
+            let odd = Duration::<u64, 999_999_999_999_999_989, { u64::MAX }>::from_ticks(1_000);
+            let exact =
+                (999_999_999_999_999_989_u128 * 1_000 * 1_000_003).div_ceil(u64::MAX.into());
+            assert_eq!(u128::from(Span::in_ticks(odd, 1_000_003)), exact);
         }
     }
 }

@@ -16,6 +16,15 @@ pin_project! {
     /// future that completes at its first poll takes no slot.
     ///
     /// Dropping it drops the future, and cancels as [`Sleep`] does.
+    ///
+    /// # Cost
+    ///
+    /// A poll is one of the future, and one of a [`Sleep`] if the future is not ready; dropping it
+    /// in time costs what dropping a sleep does. Its size is that of the two.
+    ///
+    /// # Interrupts
+    ///
+    /// It may be polled and dropped in an interrupt, like [`Sleep`], if the future may.
     #[must_use = "futures do nothing unless polled"]
     pub struct Timeout<F, H: Handle> {
         #[pin]

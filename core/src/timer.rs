@@ -1,4 +1,11 @@
 //! What programs ask of a timer: the futures that wait on an engine.
+//!
+//! A timer of more slots than there are numbers for does not compile:
+//!
+//! ```compile_fail,E0080
+//! # use moirai_timer_core::{ManualDriver, Timer};
+//! static TIMER: Timer<ManualDriver, { (1 << 24) + 1 }> = Timer::new(ManualDriver::new());
+//! ```
 
 #[cfg(not(loom))]
 use core::fmt;

@@ -53,6 +53,11 @@ impl<const N: usize> WakerQueue<N> {
     /// # use moirai_timer_core::WakerQueue;
     /// static QUEUE: WakerQueue<0> = WakerQueue::new();
     /// ```
+    ///
+    /// ```compile_fail,E0080
+    /// # use moirai_timer_core::WakerQueue;
+    /// static QUEUE: WakerQueue<65_536> = WakerQueue::new();
+    /// ```
     pub const fn new() -> Self {
         const { assert!(N > 0 && N <= u16::MAX as usize, "a waker queue has 1 to 65535 entries") };
         WakerQueue {

@@ -6,7 +6,17 @@ use moirai_timer_core::{Ticks, WakerQueue};
 
 /// Up to `QUEUE_SIZE` wakers, 28 bytes each on a 32-bit machine.
 ///
-/// `QUEUE_SIZE` is 1 to 65,535, otherwise it does not compile.
+/// `QUEUE_SIZE` is 1 to 65,535, otherwise it does not compile:
+///
+/// ```compile_fail,E0080
+/// use embassy_time_queue_utils::queue_generic::ConstGenericQueue;
+/// static QUEUE: ConstGenericQueue<0> = ConstGenericQueue::new();
+/// ```
+///
+/// ```compile_fail,E0080
+/// use embassy_time_queue_utils::queue_generic::ConstGenericQueue;
+/// static QUEUE: ConstGenericQueue<65_536> = ConstGenericQueue::new();
+/// ```
 #[derive(Debug)]
 pub struct ConstGenericQueue<const QUEUE_SIZE: usize> {
     queue: WakerQueue<QUEUE_SIZE>,

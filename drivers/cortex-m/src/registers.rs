@@ -19,10 +19,11 @@ pub(crate) trait Registers {
     fn set_reload(&self, reload: u32);
 
     /// Waits until the count is not `seen`, sets the reload value to `bias` more than what it is
-    /// then, sets the count to 0, and gives what it was.
+    /// then, and sets the count to 0. Changes nothing and gives false if the count has gone through
+    /// zero since it was `seen`, or the reload value would be less than `least`.
     ///
     /// From the load that reads the count, to the store that sets it, the time is always the same.
-    fn restart(&self, seen: u32, bias: u32) -> u32;
+    fn restart(&self, seen: u32, bias: u32, least: u32) -> bool;
 
     /// The same steps, with a load of the count in the place of the last store: how many counts
     /// there are between the two. The reload value is `seen` after that, or less by a few.
@@ -79,12 +80,12 @@ impl Registers for Processors {
     }
 
     #[inline]
-    fn restart(&self, seen: u32, bias: u32) -> u32 {
-        steps::<true>(seen, bias).0
+    fn restart(&self, seen: u32, bias: u32, least: u32) -> bool {
+        in_time(steps::<true>(seen, bias, least).0, seen, bias, least)
     }
 
     fn rehearse(&self, seen: u32) -> u32 {
-        let (first, then) = steps::<false>(seen, 0);
+        let (first, then) = steps::<false>(seen, 0, 0);
         first.wrapping_sub(then)
     }
 
@@ -93,10 +94,16 @@ impl Registers for Processors {
     }
 }
 
+/// Whether a restart that read `first` was done: what the branches of `steps` decide.
+#[inline(always)]
+pub(crate) fn in_time(first: u32, seen: u32, bias: u32, least: u32) -> bool {
+    first < seen && first.wrapping_add(bias) as i32 >= least as i32
+}
+
 /// The steps of a restart, as instructions, so that they take the same time in every program.
 #[cfg(target_arch = "arm")]
 #[inline(always)]
-fn steps<const CLEARS: bool>(seen: u32, bias: u32) -> (u32, u32) {
+fn steps<const CLEARS: bool>(seen: u32, bias: u32, least: u32) -> (u32, u32) {
     use core::arch::asm;
 
     let (first, then): (u32, u32);
@@ -108,11 +115,16 @@ fn steps<const CLEARS: bool>(seen: u32, bias: u32) -> (u32, u32) {
                 "ldr {first}, [{base}, #8]",
                 "cmp {first}, {seen}",
                 "beq 2b",
+                "bhi 3f",
                 "adds {bias}, {first}, {bias}",
+                "cmp {bias}, {least}",
+                "blt 3f",
                 "str {bias}, [{base}, #4]",
                 $last,
+                "3:",
                 base = in(reg) base,
                 seen = in(reg) seen,
+                least = in(reg) least,
                 bias = inout(reg) bias => _,
                 first = out(reg) first,
                 then = inout(reg) 0 => $then,
@@ -133,6 +145,6 @@ fn steps<const CLEARS: bool>(seen: u32, bias: u32) -> (u32, u32) {
 
 /// There is no such timer; the tests have a model.
 #[cfg(not(target_arch = "arm"))]
-fn steps<const CLEARS: bool>(_: u32, _: u32) -> (u32, u32) {
+fn steps<const CLEARS: bool>(_: u32, _: u32, _: u32) -> (u32, u32) {
     unreachable!("a Cortex-M has this timer")
 }

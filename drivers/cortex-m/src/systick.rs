@@ -12,7 +12,7 @@
 //!
 //! * Nothing is restarted that need not be. Time that passes zero by itself is exact. Only an alarm
 //!   that comes before the next zero takes a restart.
-//! * A restart waits until the count changes, then reads it and sets it in six instructions of
+//! * A restart waits until the count changes, then reads it and sets it in a few instructions of
 //!   assembler, with interrupts masked. So it happens always at the same distance from an edge of
 //!   the clock, and that distance in counts is known: it is rehearsed once, in
 //!   [`start`](SysTick::start), by the same instructions with a load in the place of the last
@@ -21,6 +21,9 @@
 //!   reference, slower by a factor of 16 at least, keep its edges, whenever they are set. (With one
 //!   that is less slow, whether an edge falls into those instructions is left to chance: take the
 //!   processor's clock.) QEMU's model begins a *new* count when it is set, and loses a part of one.
+//!
+//! * A restart whose instructions come late, from a flash that is slow at first, finds that the count
+//!   it reads is too near the alarm, and changes nothing; the handler turns again.
 //!
 //! # Who accounts for a zero
 //!
@@ -83,7 +86,13 @@ impl<const HZ: u64> SysTick<HZ> {
         SysTick { clock: Clock::new(Processors(())) }
     }
 
-    /// Starts the timer, and asks for a turn, for what was armed before. To be called once.
+    /// Starts the timer, and asks for a turn, for what was armed before. A second call does nothing.
+    ///
+    /// A reference clock, [`SystClkSource::External`], has to be slower than the processor's by a
+    /// factor of 16 at least, or the clock drifts. That of many STM32 is an eighth of it: take
+    /// [`SystClkSource::Core`] there.
+    ///
+    /// Masks interrupts for some 60 instructions and up to five counts of the clock.
     pub fn start(&self, source: SystClkSource) {
         self.clock.start(source);
     }
@@ -142,7 +151,10 @@ impl<R: Registers> Clock<R> {
     }
 
     fn start(&self, source: SystClkSource) {
-        critical_section::with(|section| {
+        let started = critical_section::with(|section| {
+            if self.state.borrow(section).get().end != 0 {
+                return false;
+            }
             let registers = &self.registers;
             registers.start(source, ROUND - 1);
             while registers.count() == 0 {}
@@ -152,8 +164,11 @@ impl<R: Registers> Clock<R> {
             registers.set_reload(ROUND - 1);
             let least = if source == SystClkSource::Core { LEAST } else { LEAST_OF_REFERENCE };
             self.state.borrow(section).set(State { end: ROUND.into(), takes, least });
+            true
         });
-        self.registers.pend();
+        if started {
+            self.registers.pend();
+        }
     }
 
     /// The present, and how many counts are left.
@@ -191,29 +206,27 @@ impl<R: Registers> Clock<R> {
                 return Armed::Pending;
             }
             let (now, left) = self.read(&mut state);
-            let armed = if at.get() < now + u64::from(state.least) {
-                Armed::Elapsed
-            } else {
-                if at.get() < state.end {
-                    self.restart(&mut state, at, left);
-                }
-                Armed::Pending
-            };
+            let is_near = at.get() < now + u64::from(state.least);
+            let elapsed = is_near || at.get() < state.end && !self.restart(&mut state, at, left);
             place.set(state);
-            armed
+            if elapsed { Armed::Elapsed } else { Armed::Pending }
         })
     }
 
-    /// Makes the next zero be at `at`.
+    /// Makes the next zero be at `at`, or changes nothing and gives false, if that is too near by now.
     #[inline]
-    fn restart(&self, state: &mut State, at: Ticks, left: u32) {
+    fn restart(&self, state: &mut State, at: Ticks, left: u32) -> bool {
         // The present is `end` less the count; `takes` later the count is zero, and from there it
         // is one more than the reload value until the next zero.
         let bias = (at.get().wrapping_sub(state.end) as u32).wrapping_sub(state.takes + 1);
-        self.registers.restart(left % ROUND, bias);
+        // Half of them are for what follows.
+        if !self.registers.restart(left % ROUND, bias, state.least / 2) {
+            return false;
+        }
         state.end = at.get();
         while self.registers.count() == 0 {}
         self.registers.set_reload(ROUND - 1);
+        true
     }
 }
 

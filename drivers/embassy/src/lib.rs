@@ -15,7 +15,15 @@ pub use embassy_time_driver;
 /// `time_driver_impl!(TIMER: Type, N)` takes the name of a static [`Engine`] (a [`Timer`]), its
 /// type, and how many wakers can wait at the same time. See [`TimeDriver`] for what it costs.
 ///
-/// Fails to compile if `N` is 0 or more than 65,535, and to link if the program has another driver.
+/// Fails to compile if `N` is 0 or more than 65,535, and to link if the program has another driver:
+///
+/// ```compile_fail,E0080
+/// use moirai_timer_core::{ManualDriver, Timer};
+///
+/// static TIMER: Timer<ManualDriver<1_000_000>, 8> = Timer::new(ManualDriver::new());
+/// moirai_timer_embassy::time_driver_impl!(TIMER: Timer<ManualDriver<1_000_000>, 8>, 0);
+/// # fn main() {}
+/// ```
 ///
 /// [`Engine`]: moirai_timer_core::Engine
 /// [`Timer`]: moirai_timer_core::Timer

@@ -42,7 +42,9 @@ use crate::scale;
 /// # When there is no room
 ///
 /// With `N` wakers waiting, or no slot for the queue, a waker that asks is woken at once. Its task
-/// asks again, over and over, until it is due or there is room; nobody else is disturbed.
+/// asks again, over and over, until it is due or there is room; nobody else is disturbed. Each time is
+/// counted in the timer's [`full_repolls`](moirai_timer_core::Metrics::full_repolls); with the feature
+/// `defmt` the core warns, each time that the number has doubled.
 pub struct TimeDriver<T: 'static, const N: usize> {
     timer: &'static T,
     inside: Mutex<RefCell<Inside<N>>>,
@@ -113,6 +115,7 @@ where
             }
         };
         if filed == Err(Full) {
+            self.timer.stranded();
             // What was given back may only wait to be counted.
             self.timer.drain();
             self.timer.driver().wake(waker.clone());

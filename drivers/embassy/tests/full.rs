@@ -23,6 +23,10 @@ impl Wake for Task {
     }
 }
 
+fn full_repolls() -> u64 {
+    TIMER.metrics().expect("nobody is inside").full_repolls
+}
+
 #[test]
 fn its_tasks_poll_themselves_until_a_slot_is_free() {
     let task = Arc::new(Task::default());
@@ -31,6 +35,7 @@ fn its_tasks_poll_themselves_until_a_slot_is_free() {
     for poll in 1..=3 {
         embassy_time_driver::schedule_wake(20, &waker);
         assert_eq!(task.0.load(SeqCst), poll, "it is told to come back");
+        assert_eq!(full_repolls(), poll.into(), "and that is counted");
     }
     // A turn has seen it, so another has to see that it is gone. The next request helps.
     assert!(pin!(&mut sleep).poll(&mut Context::from_waker(Waker::noop())).is_pending());
@@ -40,6 +45,7 @@ fn its_tasks_poll_themselves_until_a_slot_is_free() {
     assert_eq!(task.0.load(SeqCst), 4);
     embassy_time_driver::schedule_wake(20, &waker);
     assert_eq!(task.0.load(SeqCst), 4, "it waits now");
+    assert_eq!(full_repolls(), 4);
 
     while TIMER.driver().take_interrupt() {
         TIMER.on_alarm();

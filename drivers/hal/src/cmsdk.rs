@@ -24,6 +24,27 @@ const INTERRUPT_ENABLE: u32 = 1 << 3;
 
 /// A clock with its registers at `CLOCK`, and an alarm with its registers at `ALARM` and the
 /// interrupt `IRQ`, both counting down `HZ` times a second.
+///
+/// ```
+/// use moirai_timer_core::Timer;
+/// use moirai_timer_hal::cmsdk::CmsdkDriver;
+///
+/// type Timers = CmsdkDriver<0x4000_0000, 0x4000_1000, 9, 25_000_000>; // `Mps2` is the same
+///
+/// // SAFETY: an MPS2 has them, and nobody else uses them.
+/// static TIMER: Timer<Timers, 32> = Timer::new(unsafe { Timers::take() });
+///
+/// // The second one's interrupt:
+/// fn timer1_handler() {
+///     TIMER.driver().acknowledge();
+///     TIMER.on_alarm();
+/// }
+///
+/// // Once, then unmask the interrupt:
+/// fn start() {
+///     TIMER.driver().start();
+/// }
+/// ```
 #[derive(Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct CmsdkTimers<const CLOCK: usize, const ALARM: usize, const IRQ: u16, const HZ: u64>(());
@@ -39,6 +60,14 @@ impl<const CLOCK: usize, const ALARM: usize, const IRQ: u16, const HZ: u64>
     CmsdkDriver<CLOCK, ALARM, IRQ, HZ>
 {
     /// The driver for two timers that nobody else uses.
+    ///
+    /// Fails to compile if `HZ` is 0:
+    ///
+    /// ```compile_fail,E0080
+    /// use moirai_timer_hal::cmsdk::CmsdkDriver;
+    /// // SAFETY: an MPS2 has them, and nobody else uses them.
+    /// static DRIVER: CmsdkDriver<0x4000_0000, 0x4000_1000, 9, 0> = unsafe { CmsdkDriver::take() };
+    /// ```
     ///
     /// # Safety
     /// At `CLOCK` and `ALARM` are the registers of two such timers, nobody else uses them, and
@@ -106,5 +135,19 @@ impl<const CLOCK: usize, const ALARM: usize, const IRQ: u16, const HZ: u64> Coun
 
     fn pend(&self) {
         nvic::pend(IRQ);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Registers;
+    use core::mem::offset_of;
+
+    #[test]
+    fn the_registers_are_where_the_manual_has_them() {
+        assert_eq!(offset_of!(Registers, ctrl), 0x0);
+        assert_eq!(offset_of!(Registers, value), 0x4);
+        assert_eq!(offset_of!(Registers, reload), 0x8);
+        assert_eq!(offset_of!(Registers, interrupt), 0xc);
     }
 }

@@ -80,7 +80,8 @@ pub struct CompareDriver<C> {
 impl<C: Counter> CompareDriver<C> {
     /// The driver for a counter that nobody else uses.
     ///
-    /// Fails to compile if the counter has less than 16 bits or more than 64, or its rate is 0:
+    /// Fails to compile if the counter has less than 16 bits or more than 64, its rate is 0, or its
+    /// lead is 0 or 2^14 counts and more:
     ///
     /// ```compile_fail,E0080
     /// # use moirai_timer_hal::{CompareDriver, Counter};
@@ -113,6 +114,56 @@ impl<C: Counter> CompareDriver<C> {
     /// }
     /// static DRIVER: CompareDriver<Stopped> = CompareDriver::new(Stopped);
     /// ```
+    ///
+    /// ```compile_fail,E0080
+    /// # use moirai_timer_hal::{CompareDriver, Counter};
+    /// struct Wide;
+    /// impl Counter for Wide {
+    ///     const BITS: u32 = 65;
+    /// #   const TICK_HZ: u64 = 1_000_000;
+    /// #   fn start(&self) {}
+    /// #   fn count(&self) -> u64 { 0 }
+    /// #   fn set_compare(&self, _at: u64) {}
+    /// #   fn acknowledge(&self) {}
+    /// #   fn pend(&self) {}
+    ///     // ..
+    /// }
+    /// static DRIVER: CompareDriver<Wide> = CompareDriver::new(Wide);
+    /// ```
+    ///
+    /// ```compile_fail,E0080
+    /// # use moirai_timer_hal::{CompareDriver, Counter};
+    /// struct Leading;
+    /// impl Counter for Leading {
+    ///     const LEAD: u64 = 1 << 14;
+    /// #   const TICK_HZ: u64 = 1_000_000;
+    /// #   const BITS: u32 = 32;
+    /// #   fn start(&self) {}
+    /// #   fn count(&self) -> u64 { 0 }
+    /// #   fn set_compare(&self, _at: u64) {}
+    /// #   fn acknowledge(&self) {}
+    /// #   fn pend(&self) {}
+    ///     // ..
+    /// }
+    /// static DRIVER: CompareDriver<Leading> = CompareDriver::new(Leading);
+    /// ```
+    ///
+    /// ```compile_fail,E0080
+    /// # use moirai_timer_hal::{CompareDriver, Counter};
+    /// struct Late;
+    /// impl Counter for Late {
+    ///     const LEAD: u64 = 0;
+    /// #   const TICK_HZ: u64 = 1_000_000;
+    /// #   const BITS: u32 = 32;
+    /// #   fn start(&self) {}
+    /// #   fn count(&self) -> u64 { 0 }
+    /// #   fn set_compare(&self, _at: u64) {}
+    /// #   fn acknowledge(&self) {}
+    /// #   fn pend(&self) {}
+    ///     // ..
+    /// }
+    /// static DRIVER: CompareDriver<Late> = CompareDriver::new(Late);
+    /// ```
     pub const fn new(counter: C) -> Self {
         const { assert!(C::BITS >= 16 && C::BITS <= 64, "a counter has 16 to 64 bits") };
         const { assert!(C::TICK_HZ > 0, "a clock ticks") };
@@ -136,8 +187,11 @@ impl<C: Counter> CompareDriver<C> {
 
     /// Starts the counter, and asks for a turn, for what was armed before.
     ///
-    /// To be called once. The interrupt's priority, and that it is unmasked, is up to the program.
+    /// A second call does nothing. Not to be called by two at the same time. The interrupt's priority, and that it is unmasked, is up to the program.
     pub fn start(&self) {
+        if self.started.load(Acquire) {
+            return;
+        }
         self.counter.start();
         self.started.store(true, Release);
         self.counter.pend();

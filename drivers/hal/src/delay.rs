@@ -12,7 +12,18 @@ const SPIN: Duration = Duration::from_micros(20);
 
 /// Gives a timer to those who ask for a `DelayNs`, of `embedded-hal` or of `embedded-hal-async`.
 ///
-/// Never shorter than asked for; at most a tick longer, and what the machine takes.
+/// Never shorter than asked for, as `embedded-hal` demands. The clock is read in whole ticks, and the
+/// present one may be almost over, so a delay is rounded up to ticks and then takes one more: it is
+/// up to two ticks longer than asked for, and what the machine takes. A delay of zero is none.
+///
+/// # Cost
+///
+/// A slot of the timer while it waits; a blocking one below 20 us takes none. If there is none, or
+/// the timer was shut down, a blocking delay spins, and an async one wakes its task over and over:
+/// both end in time.
+///
+/// Before the timer's driver is started, no time passes: a blocking delay hangs for ever, and an
+/// async one is pending until it is.
 ///
 /// ```
 /// # use moirai_timer_core::{ManualDriver, Timer};
@@ -55,8 +66,19 @@ impl<H: Handle + Clone> Delay<H> {
         Delay { timer, idle: core::hint::spin_loop }
     }
 
+    /// Ends when at least `duration` has passed since this call.
+    fn sleep(&self, duration: Duration) -> Sleep<H> {
+        let ticks = match self.timer.ticks_in(duration) {
+            0 => 0,
+            // What is left of the present tick may be next to nothing.
+            ticks => ticks.saturating_add(1),
+        };
+        let deadline = self.timer.instant_at(self.timer.now().after(ticks));
+        Sleep::at(self.timer.clone(), deadline)
+    }
+
     fn block(&self, duration: Duration) {
-        let sleep = Sleep::after(self.timer.clone(), duration);
+        let sleep = self.sleep(duration);
         let deadline = sleep.deadline();
         // Without a slot no interrupt would come.
         match sleep.reserved() {
@@ -105,14 +127,14 @@ impl<H: Handle + Clone> embedded_hal::delay::DelayNs for Delay<H> {
 /// Counted from the first poll. Dropping the future cancels it.
 impl<H: Handle + Clone> embedded_hal_async::delay::DelayNs for Delay<H> {
     async fn delay_ns(&mut self, ns: u32) {
-        Sleep::after(self.timer.clone(), Duration::from_nanos(ns.into())).await;
+        self.sleep(Duration::from_nanos(ns.into())).await;
     }
 
     async fn delay_us(&mut self, us: u32) {
-        Sleep::after(self.timer.clone(), Duration::from_micros(us.into())).await;
+        self.sleep(Duration::from_micros(us.into())).await;
     }
 
     async fn delay_ms(&mut self, ms: u32) {
-        Sleep::after(self.timer.clone(), Duration::from_millis(ms.into())).await;
+        self.sleep(Duration::from_millis(ms.into())).await;
     }
 }

@@ -70,6 +70,12 @@ impl<const BASE: usize, const IRQ: u16, const PRESCALER: u32, const BITS: u32>
     /// static DRIVER: Timer1<64> = unsafe { Timer1::take() };
     /// ```
     ///
+    /// ```compile_fail,E0080
+    /// use moirai_timer_hal::nrf::NrfDriver;
+    /// // SAFETY: an nRF has it, and nobody else uses it.
+    /// static DRIVER: NrfDriver<0x4000_8000, 8, 10> = unsafe { NrfDriver::take() };
+    /// ```
+    ///
     /// ```
     /// use moirai_timer_hal::nrf::Timer1;
     /// // SAFETY: an nRF has it, and nobody else uses it.

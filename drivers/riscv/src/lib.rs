@@ -46,7 +46,8 @@ struct Halves<R> {
 /// The software interrupt serves to ask for a turn, because a turn may be asked for at the same
 /// time as the alarm is set, and must not undo it.
 ///
-/// The clock runs from the machine's reset on, also before [`start`](Self::start).
+/// The clock is `mtime`, which runs from the machine's reset on: before [`start`](Self::start) the time
+/// is not 0 as with other drivers, and does not stand still.
 #[derive(Debug)]
 pub struct Clint<const BASE: usize, const HZ: u64, const HART: usize = 0>(());
 

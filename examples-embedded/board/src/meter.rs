@@ -1,6 +1,10 @@
-//! Counts instructions. In the emulator each of them is a nanosecond, the same on every run.
+//! Counts instructions. In the emulator each of them takes the same time, on every run.
 
-/// How many instructions two counts take.
+/// How long an instruction takes, in nanoseconds: two to the power of the shift that QEMU is given.
+/// Beside SysTick it is 32, so that SysTick is about as fast as the processor, as it is on a chip.
+pub const INSTRUCTION: u32 = if cfg!(feature = "mps2-an385-systick") { 32 } else { 1 };
+
+/// How many instructions two counts take, at a nanosecond each.
 pub const TWO_COUNTS: u32 = if cfg!(target_arch = "riscv32") {
     2
 } else {

@@ -81,7 +81,7 @@ fn engine<const ARMED: usize>() -> u32 {
 }
 
 /// SysTick's own: reading the time, and setting an alarm, which restarts the counter at one of its
-/// edges. Here an edge comes every 40 instructions, and waiting for two of them is part of it.
+/// edges. Waiting for two of them is part of it.
 #[cfg(feature = "mps2-an385-systick")]
 fn driver() -> [u32; 2] {
     use moirai_timer_core::{Armed, Driver};

@@ -1,8 +1,9 @@
 //! Critical sections that measure themselves.
 //!
-//! A count of the timer is many instructions. So the same work is done again and again, each time
-//! begun an instruction later in the count: over two counts, each section has had every phase twice,
-//! and the counts that it took add up to twice its length.
+//! A count of the timer is not a whole instruction, but many, or a part of one. So the same work is
+//! done again and again, each time begun an instruction later: over so many that each section has
+//! had every phase of the count equally often, the counts that it took add up to a multiple of its
+//! length.
 
 use core::cell::UnsafeCell;
 
@@ -12,13 +13,17 @@ use critical_section::RawRestoreState;
 /// So many sections there may be in a piece of work.
 const MOST: usize = 8_192;
 
+/// How often the length of a section, in instructions, is in the counts over all phases. There are as
+/// many phases as nanoseconds in two counts, and in each an instruction adds its share of a count.
+const MULTIPLE: u32 = 2 * meter::INSTRUCTION;
+
 struct Lengths {
     record: UnsafeCell<Record>,
 }
 
 struct Record {
-    /// Twice the length of each section, when all is done.
-    twice: [u16; MOST],
+    /// How many counts each section took, over all phases.
+    counts: [u16; MOST],
     /// Of the section that is open, or comes next.
     number: usize,
     depth: u32,
@@ -29,7 +34,7 @@ struct Record {
 unsafe impl Sync for Lengths {}
 
 static LENGTHS: Lengths = Lengths {
-    record: UnsafeCell::new(Record { twice: [0; MOST], number: 0, depth: 0, before: 0 }),
+    record: UnsafeCell::new(Record { counts: [0; MOST], number: 0, depth: 0, before: 0 }),
 };
 
 struct Measuring;
@@ -53,7 +58,7 @@ unsafe impl critical_section::Impl for Measuring {
         // SAFETY: nobody else uses it now.
         let record = unsafe { &mut *LENGTHS.record.get() };
         if record.depth == 1 {
-            record.twice[record.number] += meter::since(record.before) as u16;
+            record.counts[record.number] += meter::since(record.before) as u16;
             record.number += 1;
         }
         record.depth -= 1;
@@ -68,7 +73,7 @@ pub fn longest(mut work: impl FnMut()) -> u32 {
         let begin = |what: fn(&mut Record)| unsafe { what(&mut *LENGTHS.record.get()) };
         // Once, for what is different the first time.
         work();
-        begin(|record| record.twice.fill(0));
+        begin(|record| record.counts.fill(0));
         let mut sections = None;
         for phase in 0..meter::TWO_COUNTS {
             begin(|record| record.number = 0);
@@ -81,7 +86,10 @@ pub fn longest(mut work: impl FnMut()) -> u32 {
         }
         // SAFETY: as above.
         let record = unsafe { &*LENGTHS.record.get() };
-        record.twice[..record.number].iter().max().map_or(0, |twice| u32::from(*twice).div_ceil(2))
+        record.counts[..record.number]
+            .iter()
+            .max()
+            .map_or(0, |counts| u32::from(*counts).div_ceil(MULTIPLE))
     };
     // What measuring adds.
     let nothing = measure(&mut || critical_section::with(|_| {}));

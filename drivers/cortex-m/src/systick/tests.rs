@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use super::*;
+use crate::registers::in_time;
 
 /// The timer after the architecture's manual, and how many cycles each access takes.
 struct Model {
@@ -16,6 +17,8 @@ struct Model {
     flag: Cell<bool>,
     exception: Cell<bool>,
     restarts: Cell<u32>,
+    /// Cycles for which the next restart waits for its instructions.
+    stall: Cell<u64>,
 }
 
 impl Model {
@@ -29,6 +32,7 @@ impl Model {
             flag: Cell::new(false),
             exception: Cell::new(false),
             restarts: Cell::new(0),
+            stall: Cell::new(0),
         }
     }
 
@@ -59,7 +63,7 @@ impl Model {
     }
 
     /// The steps of `registers::steps`, with the cycles that a Cortex-M0 takes for each.
-    fn steps(&self, seen: u32, bias: u32, clears: bool) -> (u32, u32) {
+    fn steps(&self, seen: u32, bias: u32, least: u32, clears: bool) -> (u32, u32) {
         let mut first = self.load();
         self.run(2);
         while first == seen {
@@ -68,6 +72,10 @@ impl Model {
             self.run(2);
         }
         self.run(1);
+        if !in_time(first, seen, bias, least) {
+            return (first, first);
+        }
+        self.run(3);
         self.reload.set(first.wrapping_add(bias) & (ROUND - 1));
         self.run(4);
         let then = self.count.get();
@@ -106,12 +114,13 @@ impl Registers for &Model {
         self.reload.set(reload);
     }
 
-    fn restart(&self, seen: u32, bias: u32) -> u32 {
-        self.steps(seen, bias, true).0
+    fn restart(&self, seen: u32, bias: u32, least: u32) -> bool {
+        self.run(self.stall.take());
+        in_time(self.steps(seen, bias, least, true).0, seen, bias, least)
     }
 
     fn rehearse(&self, seen: u32) -> u32 {
-        let (first, then) = self.steps(seen, 0, false);
+        let (first, then) = self.steps(seen, 0, 0, false);
         first - then
     }
 
@@ -241,4 +250,43 @@ fn before_it_is_started_the_time_is_zero_and_nothing_hangs() {
     clock.start(SystClkSource::Core);
     assert!(model.exception.get(), "what was armed before gets its turn");
     assert!(clock.now() < Ticks::new(200));
+}
+
+/// What a flash that is slow at first does to the instructions of a restart.
+#[test]
+fn a_restart_that_is_held_up_loses_no_time_and_rings_all_the_same() {
+    for stall in (0..400).chain([999_500, 1_000_500, 10_000_000]) {
+        let model = Model::new(1);
+        let clock = Clock::new(&model);
+        clock.start(SystClkSource::Core);
+        let zero = zero_of(&clock, &model);
+        // So that the stall comes before the end of a round, and after it.
+        model.run(u64::from(ROUND) - 1_000_000);
+        for ahead in [200, 300, 500] {
+            let at = clock.now().after(ahead);
+            model.exception.set(false);
+            model.stall.set(stall);
+            let armed = clock.arm(at);
+            let before = model.cycle.get() as i64 - zero;
+            let now = clock.now();
+            let after = model.cycle.get() as i64 - zero;
+            assert!((before..=after).contains(&(now.get() as i64)), "{stall}: {now:?}");
+            if armed == Armed::Pending {
+                assert!(now < at, "{stall}");
+                model.run(at.since(now) + 5);
+                assert!(model.exception.get(), "{stall}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_start_does_nothing() {
+    let model = Model::new(1);
+    let clock = Clock::new(&model);
+    clock.start(SystClkSource::Core);
+    model.run(5_000);
+    let before = clock.now();
+    clock.start(SystClkSource::Core);
+    assert!(clock.now() > before);
 }

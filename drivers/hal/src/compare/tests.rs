@@ -57,6 +57,7 @@ struct Model<const LEAD: u64> {
     written: Cell<u64>,
     flag: Cell<bool>,
     pended: Cell<bool>,
+    starts: Cell<u32>,
 }
 
 impl<const LEAD: u64> Model<LEAD> {
@@ -78,7 +79,9 @@ impl<const LEAD: u64> Counter for &Model<LEAD> {
     const BITS: u32 = BITS;
     const LEAD: u64 = LEAD;
 
-    fn start(&self) {}
+    fn start(&self) {
+        self.starts.set(self.starts.get() + 1);
+    }
 
     fn count(&self) -> u64 {
         step();
@@ -357,4 +360,12 @@ fn a_counter_of_64_bits_rings_at_the_alarm_itself_and_not_on_the_way() {
         assert_eq!(driver.counter().compare.get(), at);
         assert_eq!(driver.arm(Ticks::new(now)), Armed::Elapsed);
     }
+}
+
+#[test]
+fn a_second_start_does_nothing() {
+    let machine = Machine::<1>::new();
+    machine.driver.start();
+    assert_eq!(machine.model.starts.get(), 1);
+    assert!(!machine.model.pended.get());
 }

@@ -17,10 +17,11 @@
 use core::pin::Pin;
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use core::task::Poll;
+use core::time::Duration;
 
 use board::{burn, println};
 use conformance::{Place, Shared};
-use moirai_timer_core::{Driver, Sleep, Ticks, Timer};
+use moirai_timer_core::{Driver, Sleep, TickCount, Ticks, Timer};
 use moirai_timer_tests::{Handoff, Task};
 
 const ROOM: usize = 16;
@@ -118,9 +119,9 @@ impl Intruder {
     }
 }
 
-/// One phase: the program arms, moves, drops, gives another waker, and turns; at some time comes the
-/// `intrusion`.
-/// Whether that was before the end of the turn.
+/// One phase: the program arms, moves, drops, gives another waker, turns, and does everything else
+/// that a program can do; at some time comes the `intrusion`.
+/// Whether that was before the end of all this.
 fn phase(seed: u64, begin: impl FnOnce(), intrusion: impl Fn() -> bool) -> bool {
     let timer = renew();
     let tick = |n: u64| Ticks::new(timer.now().get() + n);
@@ -149,6 +150,7 @@ fn phase(seed: u64, begin: impl FnOnce(), intrusion: impl Fn() -> bool) -> bool 
     drop(to_drop);
     let at_once = poll(&mut to_move, &renewed).is_ready();
     timer.turn();
+    everything_else(timer, seed);
 
     let came = intrusion();
     while !intrusion() {}
@@ -166,6 +168,48 @@ fn phase(seed: u64, begin: impl FnOnce(), intrusion: impl Fn() -> bool) -> bool 
     assert!(moved.wakes() <= 1 && renewed.wakes() == u32::from(!at_once));
     assert_eq!(moved.wakers(), 0);
     came
+}
+
+/// Timeouts, intervals, tolerances, resets to and fro, slots taken ahead: none of them ends early,
+/// and none is left when this is over.
+fn everything_else(timer: &'static OurTimer, seed: u64) {
+    // A driver that waits for an edge of its clock is in step with it from there on.
+    let pause = || burn(2 + seed as u32 % 40);
+    let task = Task::new();
+    let ahead = |salt: u64| TickCount(1 + seed.wrapping_mul(salt) % (HZ / 100_000 + 20));
+
+    pause();
+    let mut ticks = timer.interval(ahead(19));
+    for _ in 0..2 {
+        let tick = task.polls(|cx| ticks.poll_tick(cx));
+        assert!(match tick {
+            Poll::Ready(due) => due <= timer.now(),
+            Poll::Pending => true,
+        });
+    }
+    let mut limited = timer.timeout(ahead(23), core::future::pending::<()>());
+    let ends = limited.deadline();
+    let outcome = task.polls(|cx| Future::poll(Pin::new(&mut limited), cx));
+    assert!(outcome.is_pending() || timer.now() >= ends);
+    let mut lenient = timer.sleep(ahead(29)).with_tolerance(Duration::from_micros(20));
+    let _ = poll(&mut lenient, &task);
+    lenient.reset_after(Duration::from_micros(40));
+    let _ = poll(&mut lenient, &task);
+    pause();
+    timer.turn();
+    ticks.reset();
+    let _ = task.polls(|cx| ticks.poll_tick(cx));
+    lenient.reset_after(Duration::from_micros(2));
+    drop(limited);
+    let mut reserved = timer.try_sleep(ahead(31)).expect("there is room");
+    let _ = poll(&mut reserved, &task);
+    let _ = timer.next_deadline();
+    pause();
+    timer.turn();
+    drop((ticks, lenient, reserved));
+    pause();
+    timer.turn();
+    assert_eq!(task.wakers(), 0);
 }
 
 /// The addresses that the second timer interrupted, one bit for each two bytes of the program.
@@ -216,10 +260,10 @@ fn at_interrupt() {
     if STORM.load(SeqCst) == 0 { INTRUDER.intrude() } else { storm_from(&OTHERS) }
 }
 
-/// The second timer interrupts at 10,000 phases, an instruction apart.
+/// The second timer interrupts at 20,000 phases, an instruction apart.
 #[cfg(all(target_arch = "arm", not(feature = "lm3s6965evb")))]
 fn preempted() {
-    const PHASES: u32 = 10_000;
+    const PHASES: u32 = 20_000;
     /// Instructions that a count of the second timer lasts, at a nanosecond each.
     const COUNT: u32 = 1_000_000_000 / board::other::HZ;
     let mut within = 0;
