@@ -177,7 +177,8 @@ impl<D: Driver, const N: usize> Timer<D, N> {
 }
 
 impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
-    /// A timer made of its parts: none of the slots in use, the store empty.
+    /// A timer made of its parts: none of the slots in use, the store empty, and with room for as many
+    /// as there are slots. A store without room, that cannot make any, panics in a turn.
     pub const fn with_parts(driver: D, slots: M, store: S) -> Self {
         const { assert!(D::TICK_HZ > 0, "a clock ticks") };
         Engine {

@@ -1,12 +1,16 @@
-//! The deadlines in order: a 4-ary heap that knows where each slot stands in it.
+//! The deadlines in order: a heap that knows where each slot stands in it.
 //!
-//! Four children instead of two halve the depth, and the four lie side by side (Williams 1964 for
-//! the heap; Johnson 1975 for more than two children). An entry is 12 bytes and its position 4,
-//! so the store's share of a timer is 16 bytes.
+//! On 64-bit machines a place has four children: that halves the depth, and the four lie side by side in
+//! the cache (Williams 1964 for the heap; Johnson 1975 for more than two children). A small machine has
+//! no cache, and comparing 64 bits takes it several instructions: there it has two. An entry that takes
+//! the place of one that has gone nearly always belongs at the bottom, where it came from, so a hole
+//! goes down to a leaf without a look at it, and up again as far as it must (Wegener 1993).
+//!
+//! An entry is 12 bytes and its position 4, so the store's share of a timer is 16 bytes.
 
 use crate::{Store, Ticks};
 
-const ARITY: usize = 4;
+const ARITY: usize = if cfg!(target_pointer_width = "64") { 4 } else { 2 };
 
 /// One place in a heap.
 #[derive(Clone, Copy, Debug)]
@@ -38,9 +42,10 @@ impl Positions for [u32] {
 #[inline]
 fn least(entries: &[HeapEntry], first: usize) -> Option<usize> {
     let children = entries.get(first..)?;
-    if let Some(four) = children.first_chunk::<ARITY>() {
-        let lesser = |a: usize, b: usize| if { four[b].at } < { four[a].at } { b } else { a };
-        return Some(first + lesser(lesser(0, 1), lesser(2, 3)));
+    if let Some(all) = children.first_chunk::<ARITY>() {
+        let lesser = |a: usize, b: usize| if { all[b].at } < { all[a].at } { b } else { a };
+        let (half, last) = (ARITY / 2, ARITY - 1);
+        return Some(first + lesser(lesser(0, half - 1), lesser(half, last)));
     }
     let (mut least, mut earliest) = (first, children.first()?.at);
     for (place, child) in (first..).zip(children).skip(1) {
@@ -96,7 +101,8 @@ fn rise<P: Positions + ?Sized>(
     put(entries, positions, hole, entry);
 }
 
-/// Moves the hole down until `entry` fits.
+/// Moves the hole down to a leaf, and up until `entry` fits: not above where it was, if that entry is
+/// not before its parent there.
 fn sink<P: Positions + ?Sized>(
     entries: &mut [HeapEntry],
     positions: &mut P,
@@ -104,14 +110,10 @@ fn sink<P: Positions + ?Sized>(
     entry: HeapEntry,
 ) {
     while let Some(place) = least(entries, hole * ARITY + 1) {
-        let child = entries[place];
-        if { child.at } >= { entry.at } {
-            break;
-        }
-        put(entries, positions, hole, child);
+        put(entries, positions, hole, entries[place]);
         hole = place;
     }
-    put(entries, positions, hole, entry);
+    rise(entries, positions, hole, entry);
 }
 
 /// Where a [`HeapStore`] keeps its entries and positions: two slices of equal length.
@@ -145,7 +147,7 @@ impl<const N: usize> HeapMemory for Inline<N> {
     fn reserve(&mut self, _capacity: u32) {}
 }
 
-/// An indexed 4-ary heap: set, remove and pop in O(log n). Best for up to some thousand timers.
+/// An indexed heap: set, remove and pop in O(log n). Best for up to some thousand timers.
 #[derive(Debug)]
 pub struct HeapStore<M> {
     len: u32,

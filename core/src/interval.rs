@@ -38,6 +38,7 @@ pub enum MissedTickBehavior {
 /// # Interrupts
 ///
 /// It may be polled, reset and dropped in an interrupt, like [`Sleep`].
+#[must_use = "intervals do nothing unless polled"]
 pub struct Interval<H: Handle> {
     sleep: Sleep<H>,
     period: u64,

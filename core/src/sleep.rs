@@ -56,6 +56,7 @@ use crate::{Claim, Handle, RegisterError, Ticks};
 /// TIMER.driver().advance(1);
 /// assert!(sleep.as_mut().poll(&mut cx).is_ready());
 /// ```
+#[must_use = "futures do nothing unless polled"]
 pub struct Sleep<H: Handle> {
     handle: H,
     deadline: Ticks,
@@ -119,7 +120,6 @@ impl<H: Handle> Sleep<H> {
     /// // One alarm, for both.
     /// assert_eq!(TIMER.driver().alarm().map(|at| at.get()), Some(1_024));
     /// ```
-    #[must_use]
     pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = self.handle.ticks_in(tolerance);
         self

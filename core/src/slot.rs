@@ -364,6 +364,7 @@ impl Slot {
     }
 
     /// The turner found the slot's key due at `now`.
+    #[inline]
     pub(crate) fn expire(&self, now: Ticks) -> Expired {
         let fire = |word| {
             let phase = match word & PHASE {

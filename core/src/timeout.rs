@@ -54,6 +54,14 @@ impl fmt::Display for Elapsed {
 
 impl core::error::Error for Elapsed {}
 
+/// Of the kind `TimedOut`. Allocates.
+#[cfg(feature = "std")]
+impl From<Elapsed> for std::io::Error {
+    fn from(elapsed: Elapsed) -> Self {
+        std::io::Error::new(std::io::ErrorKind::TimedOut, elapsed)
+    }
+}
+
 impl<F, H: Handle> Timeout<F, H> {
     /// Runs `future` until `sleep` completes.
     pub fn new(future: F, sleep: Sleep<H>) -> Self {

@@ -125,7 +125,29 @@ impl<const N: usize> WheelMemory for WheelArrays<N> {
 /// A wheel of `LEVELS` levels over spans of 2^`G` ticks: set and remove in O(1), pop in O(log n)
 /// of those that are due in the same span.
 ///
-/// `G + 5 * LEVELS` must be at least 60. A span that takes a millisecond or so suits.
+/// `G + 5 * LEVELS` must be at least 60. A span that takes a millisecond or so suits. Takes 1 KiB a level,
+/// beside its memory. A few hundred timers are served faster by a [`HeapStore`](crate::HeapStore).
+///
+/// # Wake-ups to sort
+///
+/// Up to 16 timers in a bucket are looked at, so the alarm is for the earliest of them. For a larger
+/// crowd it is for the time at which the bucket has to be sorted, once on each level that the crowd
+/// comes down: 2 to 4 wake-ups for a crowd of a thousand in whose last hour nothing else fires; none for
+/// a hundred thousand timers all over an hour, because turns sort what comes next on their way.
+/// [`Metrics::vain_turns`](crate::Metrics::vain_turns) counts them.
+///
+/// ```
+/// use moirai_timer_core::{Engine, ManualDriver, Slot, WheelArrays, WheelStore};
+///
+/// // A clock of a million ticks a second, and spans of 1,024 ticks.
+/// static TIMER: Engine<ManualDriver<1_000_000>, [Slot; 1_000], WheelStore<WheelArrays<1_000>, 10, 10>> =
+///     Engine::with_parts(
+///         ManualDriver::new(),
+///         [const { Slot::new() }; 1_000],
+///         WheelStore::with_memory(WheelArrays::new()),
+///     );
+/// # assert!(TIMER.next_deadline().is_none());
+/// ```
 #[derive(Debug)]
 pub struct WheelStore<M, const G: u32, const LEVELS: usize> {
     memory: M,

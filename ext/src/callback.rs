@@ -8,6 +8,7 @@ use std::boxed::Box;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -28,6 +29,11 @@ type Function = Box<dyn FnOnce() + Send>;
 /// callback has been called or cancelled and its own handle dropped. A function that panics is
 /// reported by the panic hook and counted; the others are called all the same. One that blocks holds
 /// up the functions after it.
+///
+/// # Fork
+///
+/// A child that was forked does not have that thread: a `CallbackTimer` of before the fork calls nothing in
+/// it. Make another there.
 ///
 /// ```
 /// use moirai_timer_ext::CallbackTimer;
@@ -58,11 +64,13 @@ impl CallbackTimer {
         let counter = panics.clone();
         thread::Builder::new().name("moirai-callbacks".into()).spawn(move || {
             for callback in next {
-                // Both what it does and what it owned may panic; and so may the drop of a payload,
-                // which is why that is leaked.
+                // Both what it does and what it owned may panic; and so may the drop of what that
+                // carries. What the last one carries is leaked.
                 if let Err(payload) = catch_unwind(AssertUnwindSafe(|| callback.run_if_due())) {
-                    std::mem::forget(payload);
                     counter.fetch_add(1, Relaxed);
+                    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                        mem::forget(another);
+                    }
                 }
             }
         })?;
@@ -117,6 +125,9 @@ impl CallbackTimer {
 
 /// Calls `function` after `duration`, on the [global timer](Timer::global), and a thread for all
 /// callbacks of the process that starts with the first.
+///
+/// In a child that was forked after the first of them, that thread is missing and nothing is called: make
+/// a [`CallbackTimer`] there.
 ///
 /// # Errors
 /// If the system refuses that thread.

@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll, ready};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use futures_core::Stream;
@@ -47,6 +47,7 @@ use slab::Slab;
 /// });
 /// # }
 /// ```
+#[must_use = "streams do nothing unless polled"]
 pub struct DelayQueue<T, H: Handle> {
     /// Distinguishes its keys from those of others.
     number: usize,
@@ -54,6 +55,8 @@ pub struct DelayQueue<T, H: Handle> {
     sleep: Sleep<H>,
     /// What the sleep waits for: the first of `order`.
     until: Ticks,
+    /// The task that waits, for what the sleep cannot tell it: see `follow`.
+    waiter: Option<Waker>,
     entries: Slab<Entry<T>>,
     /// By deadline, and of those that are the same, by serial number: first in, first out.
     order: BTreeSet<(Ticks, u64, usize)>,
@@ -155,6 +158,7 @@ impl<T, H: Handle + Clone> DelayQueue<T, H> {
             number: NEXT.fetch_add(1, Relaxed),
             sleep: Sleep::never(timer.clone()),
             until: Ticks::NEVER,
+            waiter: None,
             timer,
             entries: Slab::new(),
             order: BTreeSet::new(),
@@ -186,14 +190,17 @@ impl<T, H: Handle> DelayQueue<T, H> {
 
     /// Takes a value out before its time.
     ///
+    /// If it was the last, and somebody waits for the next, it is woken, and finds that there is none.
+    ///
     /// # Errors
     /// If the key leads to none.
     pub fn remove(&mut self, key: Key) -> Result<T, KeyError> {
         let entry = self.entry(key)?;
         let place = (entry.deadline, entry.filed, key.index);
         self.order.remove(&place);
+        let value = self.entries.remove(key.index).value;
         self.follow();
-        Ok(self.entries.remove(key.index).value)
+        Ok(value)
     }
 
     /// Has a value come out in `duration`, counted from now.
@@ -279,7 +286,7 @@ impl<T, H: Handle> DelayQueue<T, H> {
         self.entries.is_empty()
     }
 
-    /// Drops all values, and keeps the memory.
+    /// Drops all values, and keeps the memory. Whoever waits for the next one is woken. O(n).
     pub fn clear(&mut self) {
         self.order.clear();
         self.entries.clear();
@@ -291,7 +298,14 @@ impl<T, H: Handle> DelayQueue<T, H> {
         let Some(&(deadline, filed, index)) = self.order.first() else {
             return Poll::Ready(None);
         };
-        ready!(Pin::new(&mut self.sleep).poll(cx));
+        if Pin::new(&mut self.sleep).poll(cx).is_pending() {
+            match &mut self.waiter {
+                Some(waiter) => waiter.clone_from(cx.waker()),
+                None => self.waiter = Some(cx.waker().clone()),
+            }
+            return Poll::Pending;
+        }
+        self.waiter = None;
         self.order.remove(&(deadline, filed, index));
         let Entry { value, serial, .. } = self.entries.remove(index);
         self.follow();
@@ -316,12 +330,18 @@ impl<T, H: Handle> DelayQueue<T, H> {
         self.timer.now().after(self.timer.ticks_in(duration))
     }
 
-    /// Moves the sleep to the first deadline.
+    /// Moves the sleep to the first deadline. A sleep that waits for ever keeps no waker, and an empty
+    /// queue has nothing to wait for: then the task is woken here.
     fn follow(&mut self) {
         let first = self.order.first().map_or(Ticks::NEVER, |&(at, _, _)| at);
-        if self.until != first {
+        let before = self.until;
+        if before != first {
             self.until = first;
             self.sleep.reset(self.timer.instant_at(first));
+        }
+        let forgotten = before == Ticks::NEVER && first != Ticks::NEVER;
+        if forgotten || self.order.is_empty() {
+            self.waiter.take().into_iter().for_each(Waker::wake);
         }
     }
 }

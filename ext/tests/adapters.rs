@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, Stream, StreamExt as _};
 use moirai_timer_core::{ManualDriver, Ticks, Timer};
 use moirai_timer_ext::{Deadline, DelayQueue, Elapsed, FutureExt, Key, KeyError, StreamExt};
 
@@ -251,6 +251,30 @@ fn chunks_come_when_they_are_full_or_when_their_time_is_up() {
     assert_eq!(task.next(chunks.as_mut()), Poll::Ready(None));
 }
 
+/// A stream that always has an item, and of which each takes a tick.
+#[test]
+fn chunks_of_a_stream_that_always_has_an_item_come_when_their_time_is_up() {
+    let timer = timer();
+    let task = Arc::new(Woken::default());
+    let busy = stream::repeat_with(|| timer.driver().advance(1)).take(1_000);
+    let mut chunks = pin!(busy.chunks_timeout_on(&timer, 500, ms(10)));
+    let Poll::Ready(Some(chunk)) = task.next(chunks.as_mut()) else { panic!("its time is up") };
+    assert_eq!(chunk.len(), 11);
+}
+
+#[test]
+fn chunks_of_a_stream_that_always_has_an_item_let_others_run() {
+    let timer = timer();
+    let task = Arc::new(Woken::default());
+    let mut chunks =
+        pin!(stream::repeat(1).take(100_000).chunks_timeout_on(&timer, 50_000, ms(10)));
+    assert!(task.next(chunks.as_mut()).is_pending());
+    assert_eq!(task.count(), 1);
+    advance(&timer, 10);
+    let Poll::Ready(Some(chunk)) = task.next(chunks.as_mut()) else { panic!("its time is up") };
+    assert!(chunk.len() < 100, "{}", chunk.len());
+}
+
 #[test]
 #[should_panic = "a chunk has at least one item"]
 fn chunks_of_nothing_are_refused() {
@@ -313,6 +337,7 @@ fn a_delay_queue_that_is_waited_for_follows_every_change() {
     assert!(task.next(Pin::new(&mut queue)).is_pending());
     task.count();
     queue.insert("last", ms(1));
+    assert_eq!(task.count(), 1);
     assert!(task.next(Pin::new(&mut queue)).is_pending());
     advance(&timer, 1);
     assert_eq!(task.count(), 1);
@@ -417,6 +442,60 @@ fn a_task_that_waits_for_a_delay_queue_sleeps_only_until_the_next_value() {
         advance(&timer, 1);
         let due = queue.peek().is_some_and(|key| queue.deadline(key).unwrap() <= timer.now());
         assert!(!due || task.count() > 0, "nobody was woken at {:?}", timer.now());
+    }
+}
+
+#[test]
+fn a_task_that_waits_for_what_never_comes_is_woken_for_what_is_inserted() {
+    let timer = timer();
+    let mut queue = DelayQueue::new(&timer);
+    let task = Arc::new(Woken::default());
+    queue.insert("never", Duration::MAX);
+    assert!(task.next(Pin::new(&mut queue)).is_pending());
+    queue.insert("soon", ms(1));
+    advance(&timer, 1);
+    assert!(task.count() > 0);
+    let expired = task.next(Pin::new(&mut queue));
+    assert!(matches!(expired, Poll::Ready(Some(expired)) if *expired.get_ref() == "soon"));
+}
+
+#[test]
+fn a_task_whose_value_was_put_off_for_ever_is_woken_when_it_is_brought_back() {
+    let timer = timer();
+    let mut queue = DelayQueue::new(&timer);
+    let task = Arc::new(Woken::default());
+    let key = queue.insert("value", ms(5));
+    assert!(task.next(Pin::new(&mut queue)).is_pending());
+    queue.reset(key, Duration::MAX).unwrap();
+    advance(&timer, 10);
+    assert_eq!(task.count(), 0);
+    queue.reset(key, ms(1)).unwrap();
+    advance(&timer, 1);
+    assert!(task.count() > 0);
+    assert!(task.next(Pin::new(&mut queue)).is_ready());
+}
+
+#[test]
+fn a_task_that_waits_for_a_delay_queue_learns_that_it_is_empty() {
+    let timer = timer();
+    let task = Arc::new(Woken::default());
+    for duration in [ms(5), Duration::MAX] {
+        let mut queue = DelayQueue::new(&timer);
+        let (first, last) = (queue.insert(1, duration), queue.insert(2, duration));
+        assert!(task.next(Pin::new(&mut queue)).is_pending());
+        queue.remove(first).unwrap();
+        assert_eq!(task.count(), 0);
+        queue.remove(last).unwrap();
+        assert_eq!(task.count(), 1);
+        assert_eq!(task.next(Pin::new(&mut queue)), Poll::Ready(None));
+
+        queue.insert(3, duration);
+        assert!(task.next(Pin::new(&mut queue)).is_pending());
+        queue.clear();
+        assert_eq!(task.count(), 1);
+        // It is told once.
+        queue.clear();
+        assert_eq!(task.count(), 0);
     }
 }
 

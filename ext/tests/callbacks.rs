@@ -100,6 +100,19 @@ fn a_callback_that_panics_harms_nobody() {
 }
 
 #[test]
+fn what_a_callback_panics_with_is_dropped() {
+    let clock = VirtualClock::new();
+    let callbacks = CallbackTimer::new(clock.timer()).unwrap();
+    let payload = Arc::new(());
+    let carried = payload.clone();
+    callbacks.spawn_after(SECOND, move || std::panic::panic_any(carried)).detach();
+    block_on(clock.advance(SECOND));
+    pass(&callbacks);
+    assert_eq!(callbacks.panics(), 1);
+    assert_eq!(Arc::strong_count(&payload), 1);
+}
+
+#[test]
 fn a_callback_may_spawn_and_cancel_others() {
     let clock = VirtualClock::new();
     let callbacks = CallbackTimer::new(clock.timer()).unwrap();

@@ -2,10 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use moirai_timer_std::{Timer, block_on, interval, sleep, sleep_until, timeout};
+use moirai_timer_std::{Sleep, Timer, block_on, interval, sleep, sleep_until, timeout};
 use moirai_timer_tests::{Task, until};
 
 /// A program as users write them; gives what it counted.
@@ -62,12 +65,19 @@ fn plain_threads_run_them() {
 /// The executor that began a sleep need not be the one that ends it.
 #[test]
 fn a_sleep_moves_from_one_executor_to_another() {
-    let mut sleep = Box::pin(sleep(Duration::from_millis(20)));
-    let started =
-        smol::block_on(async { timeout(Duration::from_micros(100), sleep.as_mut()).await.is_ok() });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-    if !started {
-        runtime.block_on(runtime.spawn(sleep)).unwrap();
+    let mut wait = Duration::from_millis(20);
+    loop {
+        let start = Instant::now();
+        let mut sleep = Box::pin(sleep(wait));
+        let begun = timeout(Duration::from_micros(100), sleep.as_mut());
+        if smol::block_on(begun).is_err() {
+            runtime.block_on(runtime.spawn(sleep)).unwrap();
+            assert!(start.elapsed() >= wait, "early: {:?}, not {wait:?}", start.elapsed());
+            return;
+        }
+        // The machine is busy: it ended before it could be moved.
+        wait *= 2;
     }
 }
 
@@ -98,27 +108,100 @@ fn sleeps_may_be_dropped_on_another_thread() {
     assert_eq!(timer.metrics().cancelled, 5 * MANY as u64);
 }
 
-/// A task that wakes itself all the time keeps its executor busy, and not the timer waiting.
+/// A task that wakes itself all the time keeps its executor busy, and not the timer waiting: a quiet
+/// task, which nothing but the timer wakes, ends while the other goes on.
 #[test]
 fn a_task_that_never_rests_sees_its_deadline() {
-    async fn restless() {
+    async fn quiet(over: Arc<AtomicBool>) {
+        // Several, as one may be due already when it is polled first.
+        for _ in 0..3 {
+            sleep(Duration::from_millis(5)).await;
+        }
+        over.store(true, SeqCst);
+    }
+    async fn restless(quiet_is_over: Arc<AtomicBool>) {
+        let start = Instant::now();
         let mut sleep = sleep(Duration::from_millis(5));
         let deadline = sleep.deadline();
+        let mut due = false;
         std::future::poll_fn(|cx| {
             cx.waker().wake_by_ref();
-            Pin::new(&mut sleep).poll(cx)
+            due = due || Pin::new(&mut sleep).poll(cx).is_ready();
+            assert!(start.elapsed() < Duration::from_secs(60), "the quiet task hangs");
+            if due && quiet_is_over.load(SeqCst) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
         assert!(Instant::now() >= deadline);
     }
     for workers in [1, 4] {
+        let over = Arc::<AtomicBool>::default();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(workers).build().unwrap();
-        runtime.block_on(runtime.spawn(restless())).unwrap();
+        let _quiet = runtime.spawn(quiet(over.clone()));
+        runtime.block_on(runtime.spawn(restless(over))).unwrap();
     }
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(restless());
-    smol::block_on(smol::spawn(restless()));
-    block_on(restless());
+    let over = Arc::<AtomicBool>::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let _quiet = runtime.spawn(quiet(over.clone()));
+    runtime.block_on(restless(over));
+
+    let over = Arc::<AtomicBool>::default();
+    smol::spawn(quiet(over.clone())).detach();
+    smol::block_on(smol::spawn(restless(over)));
+
+    let over = Arc::<AtomicBool>::default();
+    thread::scope(|scope| {
+        scope.spawn(|| block_on(quiet(over.clone())));
+        block_on(restless(over.clone()));
+    });
+}
+
+/// Each call has a waker of its own, also one within the other: a wake-up of the one is no poll of
+/// the other, and none of its sleeps is cut short.
+#[test]
+fn a_block_on_within_a_block_on_is_woken_for_itself() {
+    /// Wakes its own task, and gives its waker.
+    async fn wakes_itself() -> Waker {
+        std::future::poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            Poll::Ready(cx.waker().clone())
+        })
+        .await
+    }
+    /// How often a sleep is polled until it is ready.
+    async fn polls(sleep: Sleep) -> u32 {
+        let (mut sleep, mut polls) = (sleep, 0);
+        std::future::poll_fn(|cx| {
+            polls += 1;
+            Pin::new(&mut sleep).poll(cx)
+        })
+        .await;
+        polls
+    }
+    let wait = Duration::from_millis(20);
+    let start = Instant::now();
+
+    // The outer's wake-up is not the inner's.
+    let outer = block_on(async {
+        let outer = wakes_itself().await;
+        assert!(block_on(polls(sleep(wait))) <= 2);
+        outer
+    });
+    assert!(start.elapsed() >= wait);
+    // Nor is that of a call that has ended.
+    outer.wake();
+    assert!(block_on(polls(sleep(wait))) <= 2);
+    assert!(start.elapsed() >= 2 * wait);
+    // And the inner's is not the outer's.
+    let polled = block_on(async {
+        let outer = std::future::poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+        let inner = block_on(wakes_itself());
+        assert!(!inner.will_wake(&outer));
+        inner.wake();
+        polls(sleep(wait)).await
+    });
+    assert!(polled <= 2, "{polled} polls");
+    assert!(start.elapsed() >= 3 * wait);
 }
 
 /// One thread waits for a sleep, another moves it: first away, then near.
@@ -141,4 +224,16 @@ fn a_sleep_can_be_moved_while_another_thread_waits_for_it() {
         until(|| waits.is_finished());
     });
     assert!(asked.elapsed() >= Duration::from_millis(5));
+}
+
+/// By `?`, as with tokio.
+#[test]
+fn what_was_not_in_time_is_an_io_error() {
+    fn read() -> std::io::Result<()> {
+        block_on(timeout(Duration::ZERO, std::future::pending()))?
+    }
+    let error = read().expect_err("nothing was read");
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    let cause = error.into_inner().expect("it says why");
+    assert!(cause.is::<moirai_timer_std::Elapsed>());
 }

@@ -177,10 +177,13 @@ fn without_a_file_the_wall_clock_is_looked_at_again() {
         let _ = Pin::new(&mut hour).poll(&mut Context::from_waker(Waker::noop()));
         let next = own.next_deadline().expect("it is armed");
         drop(hour);
-        // One look on the way, and it sleeps again for the rest.
-        let fired = own.metrics().fired;
-        own.block_on(own.sleep_until_system(SystemTime::now() + RECHECK + LATER));
-        next <= Instant::now() + RECHECK && own.metrics().fired == fired + 2
+        // One look on the way, and it sleeps again for the rest; but none is left if the look is late.
+        let looks_once = || {
+            let fired = own.metrics().fired;
+            own.block_on(own.sleep_until_system(SystemTime::now() + RECHECK + LATER));
+            own.metrics().fired == fired + 2
+        };
+        next <= Instant::now() + RECHECK && (0..20).any(|_| looks_once())
     }));
 }
 
@@ -309,24 +312,30 @@ fn the_wakers_of_the_parents_tasks_are_not_called_in_the_child() {
 #[test]
 fn block_on_goes_on_in_the_child() {
     let _guard = ONE_AT_A_TIME.lock();
-    let mut waiting = sleep(LATER);
-    let mut child = None;
-    block_on(std::future::poll_fn(|cx| {
-        if Pin::new(&mut waiting).poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        // SAFETY: the child has one thread, and leaves through `_exit`; its alarm clock ends it if
-        // it hangs.
-        child = child.or_else(|| unsafe {
-            let child = libc::fork();
-            if child == 0 {
-                libc::alarm(LIMIT);
+    let (mut child, mut wait) = (None, LATER);
+    let child = loop {
+        let mut waiting = sleep(wait);
+        block_on(std::future::poll_fn(|cx| {
+            if Pin::new(&mut waiting).poll(cx).is_ready() {
+                return Poll::Ready(());
             }
-            Some(child)
-        });
-        Poll::Pending
-    }));
-    let Some(child) = child else { return };
+            // SAFETY: the child has one thread, and leaves through `_exit`; its alarm clock ends it
+            // if it hangs.
+            child = child.or_else(|| unsafe {
+                let child = libc::fork();
+                if child == 0 {
+                    libc::alarm(LIMIT);
+                }
+                Some(child)
+            });
+            Poll::Pending
+        }));
+        if let Some(child) = child {
+            break child;
+        }
+        // The machine is busy: it was ready before anybody waited for it.
+        wait *= 2;
+    };
     assert!(child >= 0, "fork failed");
     let mut status = 0;
     // SAFETY: ends the child, or waits for it.

@@ -10,7 +10,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use moirai_timer_tests::model::{Action, Deadline, MACHINES, Program, Step, check};
 use proptest::prelude::*;
 
-/// Steps over all programs and timers.
+/// Steps over all programs and timers: one that is made counts once for each of the [`MACHINES`].
 const STEPS: usize = 1_000_000;
 /// Steps of the longest program; on average it is half of that.
 const LONGEST: usize = 240;

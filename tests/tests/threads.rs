@@ -99,7 +99,7 @@ fn the_last_handle_may_be_dropped_by_a_waker() {
     let task = Task::new();
     let hook = || drop(receiver.lock().unwrap().recv());
     task.hooked(&hook, || {
-        let mut sleep = timer.sleep(Duration::from_millis(2));
+        let mut sleep = timer.sleep(HOUR);
         assert!(!poll(&mut sleep, &task));
         drop(sleep);
         let mut sleep = timer.sleep(Duration::from_millis(2));

@@ -2,6 +2,7 @@
 //! that was suspended. Linux lets a process begin with both clocks set ahead (time_namespaces(7)).
 #![cfg(target_os = "linux")]
 
+use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,11 @@ fn boot_sleeps_go_by_the_boot_clock() {
     };
     // Whether there may be namespaces is up to the machine's owner.
     if !namespace("true").status().is_ok_and(|status| status.success()) {
-        eprintln!("LEFT OUT: this machine refuses time namespaces");
+        // Past the harness, which shows nothing of a test that passes.
+        let _ = writeln!(
+            std::io::stderr(),
+            "LEFT OUT: boot_sleeps_go_by_the_boot_clock, as this machine refuses time namespaces"
+        );
         return;
     }
     let me = std::env::current_exe().expect("a test has a file");

@@ -29,17 +29,18 @@ const BOUND: &str = "LOOM_MAX_PREEMPTIONS";
 
 pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     let Arguments { short, schedules, filter } = arguments;
+    let filter = filter.as_deref();
     let mut loom = vec![("RUSTFLAGS", "--cfg loom")];
     if *short && sh.var(BOUND).is_err() {
         loom.push((BOUND, "3"));
     }
     // The unit tests of the core that are no models can't run under loom.
-    test(sh, &loom, "loom", "moirai-timer-core", "--lib", &["models::"], filter)?;
-    test(sh, &loom, "loom", "moirai-timer-core", "--test=models", &[], filter)?;
+    test(sh, &loom, "loom", "moirai-timer-core", "--lib", "models::", filter)?;
+    test(sh, &loom, "loom", "moirai-timer-core", "--test=models", "", filter)?;
 
     let schedules = schedules.to_string();
     let shuttle = [("RUSTFLAGS", "--cfg shuttle"), ("SCHEDULES", &*schedules)];
-    test(sh, &shuttle, "shuttle", "moirai-timer-std", "--lib", &["schedules::"], filter)
+    test(sh, &shuttle, "shuttle", "moirai-timer-std", "--lib", "schedules::", filter)
 }
 
 /// What `cargo xtask test` runs.
@@ -53,12 +54,23 @@ fn test(
     directory: &str,
     package: &str,
     target: &str,
-    names: &[&str],
-    filter: &Option<String>,
+    module: &str,
+    filter: Option<&str>,
 ) -> Result<()> {
-    let test = cmd!(sh, "cargo test --profile model --target-dir")
-        .arg(format!("target/{directory}"))
-        .args(["-p", package, target, "--"])
-        .args(filter.as_deref().map_or(names.to_vec(), |filter| vec![filter]));
-    shell::run_with(variables, test)
+    let test = |arguments: &[&str]| {
+        cmd!(sh, "cargo test --profile model --target-dir")
+            .arg(format!("target/{directory}"))
+            .args(["-p", package, target, "--"])
+            .args(arguments)
+    };
+    let Some(filter) = filter else { return shell::run_with(variables, test(&[module])) };
+    // The harness runs what any of several names fits, so those that both fit are looked up.
+    let all = shell::read_with(variables, test(&[module, "--list"]))?;
+    let names = all.lines().filter_map(|line| line.strip_suffix(": test"));
+    let mut names: Vec<_> = names.filter(|name| name.contains(filter)).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    names.push("--exact");
+    shell::run_with(variables, test(&names))
 }

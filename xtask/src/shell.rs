@@ -19,8 +19,13 @@ pub(crate) fn run_with(variables: Variables<'_>, command: Cmd<'_>) -> Result<()>
 
 /// Prints the command, runs it, and returns what it wrote.
 pub(crate) fn read(command: Cmd<'_>) -> Result<String> {
-    print(&[], &command);
-    Ok(command.quiet().read()?)
+    read_with(&[], command)
+}
+
+/// The same, with variables.
+pub(crate) fn read_with(variables: Variables<'_>, command: Cmd<'_>) -> Result<String> {
+    print(variables, &command);
+    Ok(command.quiet().envs(variables.iter().copied()).read()?)
 }
 
 fn print(variables: Variables<'_>, command: &Cmd<'_>) {

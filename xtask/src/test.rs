@@ -1,8 +1,11 @@
 //! Everything that must hold before a commit, in the order in which a failure is cheapest.
 //!
-//! The first failure ends the run. The last line says how long each step took, and what was left out.
+//! What concerns other targets is built and run beside the rest, by another process of this program,
+//! in a target directory of its own: much of either is the work of one processor. The first failure in
+//! either ends it. The last line says how long each step took, and what was left out.
 
-use std::fs;
+use std::fs::{self, File};
+use std::process::{Child, Command};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -26,6 +29,10 @@ pub(crate) struct Arguments {
     from: Option<String>,
 }
 
+/// Where the process beside this one builds, and writes what it prints.
+const BESIDE: &str = "target/beside";
+const BESIDE_PRINTS: &str = "target/beside.txt";
+
 /// What a step runs; it is given the crates that are published.
 type Step = fn(&Shell, &[Package]) -> Result<()>;
 
@@ -42,12 +49,12 @@ const STEPS: &[(&str, Step)] = &[
     ("smoke", smoke),
     ("sanitizers", |sh, _| sanitize::concurrent(sh)),
     ("soak", |sh, _| soak::short(sh)),
+    // From here on in the process beside.
     (CROSS_BUILDS, |sh, _| cross::build(sh).and_then(|()| compat::build(sh))),
-    (FIRMWARE, firmware),
+    ("firmware", firmware),
 ];
 
 const CROSS_BUILDS: &str = "cross builds";
-const FIRMWARE: &str = "firmware";
 
 /// A published crate carries no file above this: charts and recordings belong to the repository.
 const LARGEST_PACKAGED_FILE: u64 = 100_000;
@@ -63,21 +70,51 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
         })?,
         None => 0,
     };
-    for &(name, step) in &STEPS[first..] {
-        eprintln!("\n== {name}");
-        if arguments.host_only && [CROSS_BUILDS, FIRMWARE].contains(&name) {
-            eprintln!("left out, for --host-only");
-            summary.push(format!("{name} LEFT OUT"));
-            continue;
-        }
-        let step_start = Instant::now();
-        let result = step(sh, &published);
-        summary.push(format!("{name} {:.1?}", step_start.elapsed()));
-        result.with_context(|| format!("test FAILED in {name} ({})", summary.join(", ")))?;
+    let beside = STEPS.iter().position(|(name, _)| *name == CROSS_BUILDS).context(CROSS_BUILDS)?;
+    let mut steps = &STEPS[first..];
+    let mut other = None;
+    if first < beside {
+        steps = &STEPS[first..beside];
+        other = (!arguments.host_only).then(|| start_beside(sh)).transpose()?;
     }
+    let mut result = Ok(());
+    for &(name, step) in steps {
+        eprintln!("\n== {name}");
+        let step_start = Instant::now();
+        result = step(sh, &published).context(name);
+        summary.push(format!("{name} {:.1?}", step_start.elapsed()));
+        if result.is_err() {
+            break;
+        }
+    }
+    if let Some(mut other) = other {
+        eprintln!("\n== what was done beside");
+        let status = other.wait()?;
+        eprint!("{}", fs::read_to_string(workspace::root().join(BESIDE_PRINTS))?);
+        summary.push(format!("{CROSS_BUILDS} and what follows: beside, see above"));
+        result = result.and_then(|()| {
+            ensure!(status.success(), "what was done beside");
+            Ok(())
+        });
+    } else if arguments.host_only {
+        summary.push(format!("{CROSS_BUILDS} and what follows LEFT OUT, for --host-only"));
+    }
+    result.with_context(|| format!("test FAILED ({})", summary.join(", ")))?;
     let took = start.elapsed();
     eprintln!("\nxtask: test passed in {took:.1?} ({})", summary.join(", "));
     Ok(())
+}
+
+/// The steps from the cross builds on, in a process of their own.
+fn start_beside(sh: &Shell) -> Result<Child> {
+    let root = workspace::root();
+    sh.create_dir(root.join("target"))?;
+    let prints = File::create(root.join(BESIDE_PRINTS))?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["test", "--from", CROSS_BUILDS]).env("CARGO_TARGET_DIR", root.join(BESIDE));
+    command.stdout(prints.try_clone()?).stderr(prints);
+    eprintln!("$ cargo xtask test --from '{CROSS_BUILDS}' > {BESIDE_PRINTS} 2>&1 &");
+    command.spawn().context("the process beside this one")
 }
 
 /// The firmware, and whether it still is within its budget.
@@ -104,6 +141,9 @@ fn clippy(sh: &Shell, published: &[Package]) -> Result<()> {
 /// Libraries, programs, tests, examples and doc tests; the benchmarks are `cargo xtask bench`.
 fn test(sh: &Shell, _: &[Package]) -> Result<()> {
     shell::run(cmd!(sh, "cargo test --workspace"))?;
+    // Features that no crate of the workspace asks for. (With `defmt`, nothing links here.)
+    shell::run(cmd!(sh, "cargo test -p moirai-timer-core --features fugit,serde"))?;
+    shell::run(cmd!(sh, "cargo test -p moirai-timer-hal --features nrf,cmsdk"))?;
     // The rest with all features; the workspace has been tested without, as it is shipped.
     let all = ["--all-features", "--features", "moirai-timer-std/test-util"];
     let crates = ["-p", "moirai-timer-std", "-p", "moirai-timer-ext"];

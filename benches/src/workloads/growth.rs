@@ -28,7 +28,8 @@ impl Growth {
 impl Workload for Growth {
     const NAME: &'static str = "growth";
     const ABOUT: &'static str = "Ten million sleeps are made and polled once, by one thread; after \
-        every eighth, an older one is moved a second further away, and another dropped. Each call by \
+        every eighth, an older one is moved, by turns a second further away and a second nearer, and \
+        another dropped. Each call by \
         itself, timed by the clock, which takes some 30 ns of it; what the system does meanwhile is \
         in it, too. Each peer in a process of its own.";
     const METRICS: &'static [Metric] = &[
@@ -70,9 +71,12 @@ async fn grow<P: Peer>(peer: P, mut places: Places<P::Sleep>) -> [Histogram<u64>
         if place % OFTEN == OFTEN - 1 {
             // The first eighth of those that are there is dropped; what is moved is in the middle.
             let (moved, dropped) = (place / 2, place / OFTEN);
-            let later = start + STEP * moved as u32 + Duration::from_secs(1);
+            let second = Duration::from_secs(1);
+            let before = start + STEP * moved as u32;
+            let later = place / OFTEN % 2 == 0;
+            let after = if later { before + second } else { before - second };
             let begin = Instant::now();
-            P::reset(places.sleep(moved), later);
+            P::reset(places.sleep(moved), after);
             note(1, begin);
             let begin = Instant::now();
             places.drop(dropped);

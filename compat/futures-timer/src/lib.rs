@@ -18,6 +18,7 @@ use moirai_timer_std::{Sleep, sleep};
 /// Waits on the global timer of `moirai-timer-std`. Creating one reads the clock and does nothing
 /// else; the first poll that has to wait arms it. Dropping it cancels. Polled after it was ready, it
 /// is ready again.
+#[must_use = "futures do nothing unless polled"]
 pub struct Delay {
     sleep: Sleep,
 }

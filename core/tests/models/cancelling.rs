@@ -158,3 +158,27 @@ fn cancel_while_queued_against_fire() {
         world.assert_free();
     });
 }
+
+/// One thread cancels, and another revives: its waker takes the place of one that is just copied out.
+///
+/// Goes red when `release` moves the word out of `ARMED` with less than a release. Not when it acquires
+/// less there, or `revive` does: whether those are needed is open.
+#[test]
+fn revival_on_another_thread_than_its_cancellation() {
+    let mut bounded = loom::model::Builder::new();
+    bounded.preemption_bound = bounded.preemption_bound.or(Some(3));
+    bounded.check(|| {
+        let world = World::<2>::new();
+        let (gone, task) = (Task::new(), Task::new());
+        let mut sleep = world.sleep(30);
+        assert!(gone.polls(&mut sleep).is_pending());
+        let holder = thread::spawn(move || drop(sleep));
+        let mut next = world.sleep(10);
+        assert!(task.polls(&mut next).is_pending());
+        holder.join().unwrap();
+        assert_eq!((gone.wakes(), gone.wakers()), (0, 0));
+        world.settle(vec![(&task, &mut next)]);
+        drop(next);
+        world.assert_free();
+    });
+}

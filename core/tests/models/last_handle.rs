@@ -1,15 +1,22 @@
-//! The last handle goes, while a turn is under way. (What a thread of its own does then, is a matter
-//! of the std driver, and of its random schedules.)
+//! The last handle goes, while anything else is under way (rules 2 and 4: what was asked for is done
+//! or forgotten with its waker, and the waker is dropped by nobody who is inside). What a thread of
+//! its own does then, is a matter of the std driver, and of its random schedules.
+//!
+//! In each, the slot's waker owns a handle, as that of a task does whose future owns a sleep, so that
+//! the engine may free itself from within what it does. Loom fails if nobody frees it.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc as RealArc;
 use std::task::{Context, Wake, Waker};
 
 use loom::sync::Arc;
 use loom::thread;
 
-use crate::world::World;
+use crate::world::{Sleep, World};
+use moirai_timer_core::Ticks;
 
-/// A task that keeps the timer alive, as a task does whose future owns a sleep.
+/// A task that keeps the timer alive.
 struct Owner {
     _timer: Arc<World<1>>,
 }
@@ -18,30 +25,104 @@ impl Wake for Owner {
     fn wake(self: RealArc<Self>) {}
 }
 
-/// The slot's waker owns a handle. It goes with the holder's cancellation or with the driver's firing,
-/// and whoever is last frees the timer. Loom fails if nobody does.
-///
-/// Goes red when `release` or `expire` forgets the waker.
-#[test]
-fn the_last_handle_is_in_a_waker_that_fires() {
-    loom::model(|| {
+fn polls(sleep: &mut Sleep<1>, waker: &Waker) -> bool {
+    Pin::new(sleep).poll(&mut Context::from_waker(waker)).is_pending()
+}
+
+/// One thread does `held` to a sleep, for another task, and drops it; the other does `beside`. Between them they have
+/// the last handles.
+fn the_last_handle(
+    begin: fn(&World<1>, &mut Sleep<1>, &Waker),
+    held: fn(&mut Sleep<1>, &Waker),
+    beside: fn(&World<1>),
+) {
+    loom::model(move || {
         let world = World::<1>::new();
         let handle = Arc::new(world.clone());
-        let waker = Waker::from(RealArc::new(Owner { _timer: handle.clone() }));
+        let task = || Waker::from(RealArc::new(Owner { _timer: handle.clone() }));
+        let (waker, other) = (task(), task());
         let mut sleep = world.sleep(10);
-        assert!(sleep_polls(&mut sleep, &waker));
-        drop(waker);
-        world.settle_now();
-        world.set_clock(10);
-        drop(world);
-        let holder = thread::spawn(move || drop(sleep));
-        handle.on_alarm();
+        begin(&world, &mut sleep, &waker);
+        drop((waker, world));
+        let holder = thread::spawn(move || {
+            held(&mut sleep, &other);
+            drop(other);
+            drop(sleep);
+        });
+        beside(&handle);
         drop(handle);
         holder.join().unwrap();
     });
 }
 
-fn sleep_polls(sleep: &mut crate::world::Sleep<1>, waker: &Waker) -> bool {
-    use std::future::Future;
-    std::pin::Pin::new(sleep).poll(&mut Context::from_waker(waker)).is_pending()
+/// Nothing was done yet.
+fn fresh(_: &World<1>, _: &mut Sleep<1>, _: &Waker) {}
+
+/// The sleep is in the store.
+fn armed(world: &World<1>, sleep: &mut Sleep<1>, waker: &Waker) {
+    assert!(polls(sleep, waker));
+    world.settle_now();
+}
+
+/// The sleep is in the store, and due.
+fn due(world: &World<1>, sleep: &mut Sleep<1>, waker: &Waker) {
+    armed(world, sleep, waker);
+    world.set_clock(10);
+}
+
+/// The waker goes with the holder's cancellation or with the driver's firing.
+///
+/// Goes red when `release` or `expire` forgets the waker.
+#[test]
+fn the_last_handle_is_in_a_waker_that_fires() {
+    the_last_handle(due, |_, _| {}, World::on_alarm);
+}
+
+/// The sleep is registered and dropped beside a turn, which sees all of it, a part, or nothing.
+#[test]
+fn the_last_handle_goes_amid_a_registration() {
+    the_last_handle(fresh, |sleep, other| assert!(polls(sleep, other)), World::on_alarm);
+}
+
+/// The deadline is brought forward beside a turn, and nobody waits for it any more.
+#[test]
+fn the_last_handle_goes_amid_a_reset() {
+    the_last_handle(armed, |sleep, _| sleep.reset(Ticks::new(5)), World::on_alarm);
+}
+
+/// Of two wakers that own a handle, one takes the place of the other while the driver fires.
+#[test]
+fn the_last_handle_is_in_a_waker_that_is_replaced() {
+    let held = |sleep: &mut Sleep<1>, other: &Waker| {
+        let _ = polls(sleep, other);
+    };
+    the_last_handle(armed, held, |world| {
+        world.set_clock(10);
+        world.on_alarm();
+    });
+}
+
+/// A producer that looks for slots applies the cancellation.
+#[test]
+fn the_last_handle_goes_amid_a_drain() {
+    the_last_handle(
+        armed,
+        |_, _| {},
+        |world| {
+            world.timer().drain();
+        },
+    );
+}
+
+/// The timer is shut down, and turned once more.
+#[test]
+fn the_last_handle_goes_amid_a_shutdown() {
+    the_last_handle(
+        armed,
+        |_, _| {},
+        |world| {
+            world.timer().shutdown();
+            world.on_alarm();
+        },
+    );
 }

@@ -70,6 +70,8 @@ mod sys;
 pub mod test;
 mod timer;
 mod trace;
+#[cfg(all(test, not(shuttle)))]
+mod wheel_agrees;
 
 use std::time::{Duration, Instant};
 

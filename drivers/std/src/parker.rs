@@ -59,6 +59,10 @@ impl Parker {
     /// program's own has nothing else to go by.
     pub(crate) fn attend(&self, waker: &Waker) {
         self.pended.store(false, SeqCst);
+        self.register(waker);
+    }
+
+    fn register(&self, waker: &Waker) {
         self.driver().register(waker);
         if self.is_pended() {
             waker.wake_by_ref();
@@ -280,5 +284,30 @@ mod tests {
         let waker = unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &TABLE)) };
         PARKER.attend(&waker);
         assert!(PARKER.is_pended());
+    }
+
+    /// The two steps of [`Parker::attend`], and the nudge that finds no waker between them.
+    #[test]
+    fn a_nudge_between_forgetting_and_registering_wakes_who_registers() {
+        struct Wakes(std::sync::atomic::AtomicU32);
+        impl std::task::Wake for Wakes {
+            fn wake(self: std::sync::Arc<Self>) {
+                self.0.fetch_add(1, SeqCst);
+            }
+        }
+        let wakes = std::sync::Arc::new(Wakes(0.into()));
+        let waker = Waker::from(wakes.clone());
+        let parker = Parker::new();
+        parker.pended.store(false, SeqCst);
+        parker.pend();
+        parker.register(&waker);
+        assert_eq!(wakes.0.load(SeqCst), 1, "for the nudge before it");
+        // Those that follow rely on that one.
+        parker.pend();
+        assert_eq!(wakes.0.load(SeqCst), 1);
+        parker.attend(&waker);
+        assert_eq!(wakes.0.load(SeqCst), 1, "nothing has happened since");
+        parker.pend();
+        assert_eq!(wakes.0.load(SeqCst), 2);
     }
 }

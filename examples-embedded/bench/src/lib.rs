@@ -9,4 +9,5 @@ pub mod queue_generic;
 #[path = "../../../compat/embassy-time-queue-utils/src/queue_integrated.rs"]
 #[allow(dead_code)]
 pub mod queue_integrated;
+pub mod rounds;
 mod task;

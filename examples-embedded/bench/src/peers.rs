@@ -8,7 +8,7 @@ use core::task::{Context, Waker};
 
 use critical_section::Mutex;
 use embassy_time_queue_utils as original;
-use moirai_timer_core::{Sleep, Ticks, Timer};
+use moirai_timer_core::{Engine, Sleep, Slot, Store, Ticks, Timer, WheelArrays, WheelStore};
 use rtic_time::timer_queue::{Delay, TimerQueue, TimerQueueBackend};
 
 use crate::task::{TASKS, Task};
@@ -80,18 +80,30 @@ pub mod clock {
     }
 }
 
+type OurEngine<S> = Engine<Variable, [Slot; TASKS], S>;
+
+/// Spans of 16 ticks.
+type Wheel = WheelStore<WheelArrays<TASKS>, 4, 12>;
+
 /// Sleeps on our engine.
-pub struct Ours {
-    sleeps: [Sleep<&'static Timer<Variable, TASKS>>; TASKS],
+pub struct Ours<S: Store + 'static> {
+    engine: &'static OurEngine<S>,
+    sleeps: [Sleep<&'static OurEngine<S>>; TASKS],
     tasks: &'static [Task; TASKS],
 }
 
-static OURS: Timer<Variable, TASKS> = Timer::new(Variable);
+/// With its deadlines in a heap, as it comes.
+pub static HEAP: Timer<Variable, TASKS> = Timer::new(Variable);
 
-impl Ours {
-    #[expect(clippy::new_without_default)]
-    pub fn new() -> Self {
-        Ours { sleeps: from_fn(|_| Sleep::never(&OURS)), tasks: Task::all() }
+pub static WHEEL: OurEngine<Wheel> = Engine::with_parts(
+    Variable,
+    [const { Slot::new() }; TASKS],
+    WheelStore::with_memory(WheelArrays::new()),
+);
+
+impl<S: Store> Ours<S> {
+    pub fn new(engine: &'static OurEngine<S>) -> Self {
+        Ours { engine, sleeps: from_fn(|_| Sleep::never(engine)), tasks: Task::all() }
     }
 
     fn poll(&mut self, task: usize) -> bool {
@@ -101,14 +113,14 @@ impl Ours {
     }
 }
 
-impl Peer for Ours {
+impl<S: Store> Peer for Ours<S> {
     fn ask(&mut self, task: usize, at: u32) {
         self.sleeps[task].reset(Ticks::new(at.into()));
         assert!(!self.poll(task));
     }
 
     fn ring(&mut self) {
-        OURS.on_alarm();
+        self.engine.on_alarm();
     }
 
     fn serve(&mut self, task: usize, at: u32) {

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use core::future::Future;
+use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
@@ -10,11 +11,15 @@ use futures_core::Stream;
 use moirai_timer_core::{Handle, Sleep};
 use pin_project_lite::pin_project;
 
+/// How many items are taken in one poll, so that a stream that always has one holds nobody up.
+const IN_A_ROW: u32 = 32;
+
 pin_project! {
     /// The items of a stream by a certain number, or as many as have come when `duration` has gone
     /// by since the first of them. What is left at the end comes as it is; no chunk is empty.
     ///
-    /// Allocates one vector a chunk. Dropping it drops the items that it holds.
+    /// Reads the clock for each item. A stream that always has one is left now and then, for other
+    /// tasks. Allocates one vector a chunk. Dropping it drops the items that it holds.
     #[derive(Debug)]
     #[must_use = "streams do nothing unless polled"]
     pub struct ChunksTimeout<S: Stream, H: Handle> {
@@ -42,26 +47,33 @@ impl<S: Stream, H: Handle> Stream for ChunksTimeout<S, H> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Vec<S::Item>>> {
         let mut this = self.project();
-        let items = this.items;
-        // Ends before long: with `count` items at the latest.
-        while !*this.ended && items.len() < *this.count {
+        if *this.ended {
+            return Poll::Ready(None);
+        }
+        for _ in 0..IN_A_ROW {
             match this.stream.as_mut().poll_next(cx) {
                 Poll::Ready(Some(item)) => {
-                    if items.is_empty() {
+                    if this.items.is_empty() {
                         this.sleep.reset_after(*this.duration);
                     }
-                    items.push(item);
+                    this.items.push(item);
+                    if this.items.len() >= *this.count || this.sleep.is_elapsed() {
+                        return Poll::Ready(Some(mem::take(this.items)));
+                    }
                 }
-                Poll::Ready(None) => *this.ended = true,
-                Poll::Pending if items.is_empty() => return Poll::Pending,
-                Poll::Pending => match Pin::new(&mut *this.sleep).poll(cx) {
-                    Poll::Ready(()) => break,
-                    Poll::Pending => return Poll::Pending,
-                },
+                Poll::Ready(None) => {
+                    *this.ended = true;
+                    let chunk = mem::take(this.items);
+                    return Poll::Ready((!chunk.is_empty()).then_some(chunk));
+                }
+                Poll::Pending if this.items.is_empty() => return Poll::Pending,
+                Poll::Pending => {
+                    return Pin::new(this.sleep).poll(cx).map(|()| Some(mem::take(this.items)));
+                }
             }
         }
-        let chunk = core::mem::take(items);
-        Poll::Ready((!chunk.is_empty()).then_some(chunk))
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

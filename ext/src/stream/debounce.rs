@@ -14,7 +14,8 @@ const IN_A_ROW: u32 = 32;
 
 pin_project! {
     /// The last of the items that came one soon after another, when `duration` has gone by without
-    /// a further one. The end of the stream counts as silence.
+    /// a further one. The end of the stream counts as silence. A stream that never pauses for so long
+    /// gives nothing until it ends.
     ///
     /// Earlier items of such a run are dropped. Each item moves the deadline of a sleep that is armed
     /// already, which is one compare-and-swap.

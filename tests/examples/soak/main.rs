@@ -10,7 +10,9 @@
 //! is stopped for two seconds now and then.
 //!
 //! It goes in rounds. After each, every slot of every timer is claimed, which shows that none has
-//! leaked, and memory and threads are counted. What is early or lost ends the soak at once.
+//! leaked, and memory and threads are counted. The global timer has no end of slots, and sleeps in it
+//! outlast the rounds: at the end of the soak nothing may be armed there. What is early or lost ends
+//! the soak at once.
 //!
 //! Somebody else has to stop a process, and to notice if it hangs: so there are two, the
 //! supervisor, which this program is, and the worker, which it starts.

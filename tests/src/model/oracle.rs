@@ -270,10 +270,11 @@ impl Future {
     /// When its task is to be woken: at the roundest tick that its tolerance allows.
     fn alarm(&self) -> Ticks {
         let from = self.deadline.get();
-        if self.deadline.after(self.tolerance).is_never() || from == 0 {
+        if self.deadline.is_never() || from == 0 {
             return self.deadline;
         }
-        let roundest = (from..=from + self.tolerance).max_by_key(|at| at.trailing_zeros());
+        let last = (from + self.tolerance).min(Ticks::LAST.get());
+        let roundest = (from..=last).max_by_key(|at| at.trailing_zeros());
         Ticks::new(roundest.expect("there is one at least"))
     }
 }

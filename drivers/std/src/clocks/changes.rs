@@ -5,11 +5,11 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::{io, mem, thread};
 
+use crate::contain::contain;
 use crate::fork;
 use crate::sys::ClockChanges;
 
@@ -68,8 +68,7 @@ impl Changes {
         let waiting = mem::take(&mut state.waiting);
         drop(state);
         for waker in waiting.into_values() {
-            // The panic hook has reported it by the time it is caught.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            contain(|| waker.wake(), |_| {});
         }
     }
 }
@@ -143,6 +142,35 @@ mod tests {
         fn wake(self: Arc<Self>) {
             panic!("this waker fails");
         }
+    }
+
+    /// Panics with something that panics when it is dropped.
+    struct FailsTwice;
+
+    impl Wake for FailsTwice {
+        fn wake(self: Arc<Self>) {
+            std::panic::panic_any(FailsTwice);
+        }
+    }
+
+    impl Drop for FailsTwice {
+        fn drop(&mut self) {
+            if !std::thread::panicking() {
+                panic!("this fails when it is dropped");
+            }
+        }
+    }
+
+    #[test]
+    fn a_payload_that_panics_when_it_is_dropped_keeps_nobody_from_being_told() {
+        let changes = Changes::new();
+        let counter = Arc::new(Counter(AtomicU32::new(0)));
+        let mut places = [None, None];
+        // The list wakes in the order of arrival.
+        changes.attend(&mut places[0], &Waker::from(Arc::new(FailsTwice)));
+        changes.attend(&mut places[1], &Waker::from(counter.clone()));
+        changes.tell();
+        assert_eq!(counter.0.load(SeqCst), 1);
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub fn sleep_until_boot(deadline: BootInstant) -> BootSleep {
 
 /// A moment on the clock that runs since the system was started, also while it is suspended. Linux has
 /// `CLOCK_BOOTTIME`, Apple's systems `CLOCK_MONOTONIC_RAW`. Elsewhere it is
-/// [`Instant`](std::time::Instant)'s, which runs through suspends on Windows and the BSDs.
+/// [`Instant`](std::time::Instant)'s, which runs through suspends on Windows.
 ///
 /// Never goes back. Not to be compared with that of another machine, or of another time namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -177,6 +177,7 @@ pub type BootSleep = ClockSleep<BootInstant>;
 /// # Cancellation
 ///
 /// Dropping it cancels, as with [`Sleep`], and takes a short lock if it has waited.
+#[must_use = "futures do nothing unless polled"]
 pub struct ClockSleep<M: Moment> {
     timer: Timer,
     deadline: M,

@@ -17,6 +17,7 @@ pub(crate) mod sync {
 
 struct System {
     now: AtomicU64,
+    drivers: AtomicU64,
     /// Who is parked until when. No thread is stopped while it has this lock.
     parked: Mutex<Vec<(u64, thread::Thread)>>,
     /// Makes time pass, and waits for somebody who is parked.
@@ -30,6 +31,7 @@ shuttle::lazy_static! {
     static ref SYSTEM: System = System {
         // Not zero: the past has to exist.
         now: AtomicU64::new(1 << 40),
+        drivers: AtomicU64::new(0),
         parked: Mutex::default(),
         clockmaker: Mutex::default(),
         started: Mutex::default(),
@@ -55,7 +57,15 @@ pub(crate) fn thread_number() -> usize {
     shuttle::current::me().into()
 }
 
-pub(crate) fn minimise_timer_slack() {}
+/// Whoever begins to drive a timer wants this once.
+pub(crate) fn minimise_timer_slack() {
+    SYSTEM.drivers.fetch_add(1, SeqCst);
+}
+
+/// How many began to drive a timer so far.
+pub(crate) fn drivers() -> u64 {
+    SYSTEM.drivers.load(SeqCst)
+}
 
 /// There is no `fork` in these schedules.
 pub(crate) fn on_fork(_: extern "C" fn(), _: extern "C" fn(), _: extern "C" fn()) {}

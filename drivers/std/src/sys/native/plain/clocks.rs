@@ -15,7 +15,7 @@ pub(crate) fn boot_time() -> Duration {
 }
 
 /// Time since some moment. Whether suspends are counted is up to the system's
-/// [`Instant`](std::time::Instant); those of Windows and the BSDs do.
+/// [`Instant`](std::time::Instant); that of Windows does.
 #[cfg(not(target_vendor = "apple"))]
 pub(crate) fn boot_time() -> Duration {
     Duration::from_nanos(super::now_nanos())

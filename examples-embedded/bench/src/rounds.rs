@@ -1,0 +1,48 @@
+//! An expiry and its reschedule, again and again.
+//!
+//! The deadlines come up one after another. Each round advances the clock, which is a variable, to the
+//! next one, and does what a program would: the alarm's interrupt, the task that it wakes, which asks
+//! for its next time, behind all others, and the interrupt that this asks for, if it does.
+
+use board::{meter, print, println};
+
+use crate::peers::{Peer, clock};
+
+const ARMED: [u32; 3] = [8, 64, 128];
+/// So many that each of 128 timers comes up 8 times.
+const ROUNDS: u32 = 1_024;
+
+/// One expiry and its reschedule.
+fn expiry(peer: &mut impl Peer, armed: u32) -> u32 {
+    clock::set(0);
+    for task in 0..armed {
+        peer.ask(task as usize, 1 + task);
+    }
+    peer.ring();
+    let mut task = 0;
+    let took = meter::average(ROUNDS, |round| {
+        let now = 1 + round;
+        clock::set(now);
+        peer.ring();
+        peer.serve(task, now + armed);
+        if clock::take_pended() {
+            peer.ring();
+        }
+        task = if task + 1 == armed as usize { 0 } else { task + 1 };
+    });
+    clock::set(u32::MAX);
+    peer.ring();
+    for task in 0..armed {
+        peer.end(task as usize);
+    }
+    took
+}
+
+/// Prints the instructions that it takes, for each number of timers.
+pub fn report(name: &str, peer: &mut impl Peer) {
+    print!("{name}:");
+    for armed in ARMED {
+        print!(" {}", expiry(peer, armed));
+    }
+    println!("");
+}
