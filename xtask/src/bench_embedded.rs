@@ -28,7 +28,7 @@ no hardware is in it. [The program](../../examples-embedded/bench/src/bin/instru
 
 A row of a `Sleep` includes the task's two polls, the slot and the command queue; a row of embassy's
 includes the queue alone. So with 8 armed a `Sleep` takes more than twice of what embassy's queue does,
-and is ahead from some 25 on. On the Cortex-M3 our generic queue may take 1.5, 0.33 and 0.2 times as much
+and is ahead from some 20 on. On the Cortex-M3 our generic queue may take 1.5, 0.33 and 0.2 times as much
 as embassy's with 8, 64 and 128 armed, and with 128 up to 1.6 times as much as with 8: it is checked.
 ";
 
