@@ -269,11 +269,13 @@ impl Oracle {
 impl Future {
     /// When its task is to be woken: at the roundest tick that its tolerance allows.
     fn alarm(&self) -> Ticks {
-        let from = self.deadline.get();
-        if self.deadline.after(self.tolerance).is_never() || from == 0 {
+        let (from, latest) = (self.deadline.get(), self.deadline.after(self.tolerance));
+        if self.deadline.is_never() || from == 0 {
             return self.deadline;
         }
-        let roundest = (from..=from + self.tolerance).max_by_key(|at| at.trailing_zeros());
+        // A tolerance beyond the last tick ends there.
+        let latest = latest.min(Ticks::LAST).get();
+        let roundest = (from..=latest).max_by_key(|at| at.trailing_zeros());
         Ticks::new(roundest.expect("there is one at least"))
     }
 }
