@@ -29,9 +29,9 @@ fn a_wheel_in_segments_agrees_with_a_map() {
             let index = (random(&mut state) % (INDICES * (step + 1) / 3_000 + 1)) as u32;
             match random(&mut state) % 8 {
                 0 => assert_eq!(wheel.remove(index), map.remove(&index).is_some()),
-                1 if random(&mut state) % 4 == 0 => now += random(&mut state) % (1 << 24),
+                1 if random(&mut state).is_multiple_of(4) => now += random(&mut state) % (1 << 24),
                 2 => wheel.tidy(7),
-                3 if random(&mut state) % 4 == 0 => {
+                3 if random(&mut state).is_multiple_of(4) => {
                     now = wheel.next().map_or(now, |at| now.max(at.get())).min(now + (1 << 30));
                 }
                 _ => {
