@@ -139,3 +139,11 @@ fn a_task_is_woken_for_the_earlier_of_its_sleeps() {
     let steps = actions.map(Step::Do).into_iter().chain([Step::Advance(Far(8)), Step::Interrupt]);
     check(&Program { start: Near(0), watched: false, steps: steps.collect() });
 }
+
+/// The oracle once took a tolerance that goes beyond the last tick for none.
+#[test]
+fn a_tolerance_beyond_the_clock_ends_at_its_last_tick() {
+    let actions = [Action::Sleep(5, Deadline::Last(1), 2), Action::Poll(5, 0)];
+    let steps = actions.map(Step::Do).into_iter().chain([Step::Interrupt]);
+    check(&Program { start: Deadline::Near(0), watched: false, steps: steps.collect() });
+}

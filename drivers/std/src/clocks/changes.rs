@@ -156,7 +156,8 @@ mod tests {
     impl Drop for FailsTwice {
         fn drop(&mut self) {
             if !std::thread::panicking() {
-                panic!("this fails when it is dropped");
+                // This is leaked, as it might go on like that. It takes no memory.
+                std::panic::panic_any(());
             }
         }
     }
