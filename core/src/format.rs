@@ -71,7 +71,8 @@ by_name! {
     "WheelStore": [M, const G: u32, const L: usize] WheelStore<M, G, L>;
 }
 
-/// Says that a sleep found no slot, or embassy-time's driver no room for a waker, for the first time, and again each time that has doubled.
+/// Says that a sleep found no slot, or embassy-time's driver no room for a waker: the first time, and
+/// each time that their number has doubled.
 pub(crate) fn warn_full(times: u64) {
     if times.is_power_of_two() {
         defmt::warn!("timer full: a task polls itself ({=u64} times so far)", times);

@@ -29,8 +29,8 @@ fn polls(sleep: &mut Sleep<1>, waker: &Waker) -> bool {
     Pin::new(sleep).poll(&mut Context::from_waker(waker)).is_pending()
 }
 
-/// One thread does `held` to a sleep, for another task, and drops it; the other does `beside`. Between them they have
-/// the last handles.
+/// One thread does `held` to a sleep, for another task, and drops it; the other does `beside`. Between
+/// them they have the last handles.
 fn the_last_handle(
     begin: fn(&World<1>, &mut Sleep<1>, &Waker),
     held: fn(&mut Sleep<1>, &Waker),

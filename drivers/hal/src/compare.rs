@@ -187,7 +187,8 @@ impl<C: Counter> CompareDriver<C> {
 
     /// Starts the counter, and asks for a turn, for what was armed before.
     ///
-    /// A second call does nothing. Not to be called by two at the same time. The interrupt's priority, and that it is unmasked, is up to the program.
+    /// A second call does nothing. Not to be called by two at the same time. The interrupt's priority,
+    /// and that it is unmasked, is up to the program.
     pub fn start(&self) {
         if self.started.load(Acquire) {
             return;
