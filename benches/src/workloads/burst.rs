@@ -29,7 +29,8 @@ impl Workload for Burst {
     const NAME: &'static str = "burst";
     const ABOUT: &'static str = "A million sleeps with the same deadline, armed by one thread; and \
         another thread with sleeps of 1 ms, one after the other, until the last of the million has \
-        been woken. Lateness is read from the clock inside the wakers.";
+        been woken. Lateness is read from the clock inside the wakers. Each peer in a process of its own: \
+        after workloads with millions of timers, what it has of memory is scattered.";
     const METRICS: &'static [Metric] = &[
         compared("woken within ms", 0),
         compared("bystander late p50 us", 1),
@@ -38,6 +39,7 @@ impl Workload for Burst {
     ];
     const HAS_PRECISION: bool = true;
     const REPEATED: bool = false;
+    const ALONE: bool = true;
 
     fn measure<P: Peer>(&self, peer: &P) -> Sample {
         let places = Places::<P::Sleep>::new(self.count);
