@@ -452,14 +452,18 @@ impl Drop for Seated<'_> {
     fn drop(&mut self) {
         let mut seat = self.0.seat();
         // The program's own loop, if there is one, was not told what happened meanwhile.
-        if let Drive::Caller(Some(waker)) = &self.0.config.drive {
-            self.0.parker.attend(waker);
-            waker.wake_by_ref();
-        }
+        let own_loop = match &self.0.config.drive {
+            Drive::Caller(Some(waker)) => Some(waker),
+            _ => None,
+        };
+        own_loop.into_iter().for_each(|waker| self.0.parker.attend(waker));
         seat.taken = false;
         for thread in seat.waiting.drain(..) {
             thread.unpark();
         }
+        // It may do anything, also with this timer.
+        drop(seat);
+        own_loop.into_iter().for_each(Waker::wake_by_ref);
     }
 }
 
