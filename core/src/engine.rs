@@ -41,6 +41,7 @@ mod turn;
 use core::time::Duration;
 
 use crate::exclusive::{Exclusive, Section};
+use crate::parked::Parked;
 use crate::pool::Pool;
 use crate::queue::CommandQueue;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
@@ -75,6 +76,7 @@ const SHARE: u32 = if cfg!(loom) { 1 } else { 32 };
 struct Producers {
     pool: Pool,
     queue: CommandQueue,
+    parked: Parked,
     /// Index plus one of a slot that may be revived; 0: none is known.
     cancelled: AtomicU32,
     stranded: AtomicU64,
@@ -105,6 +107,8 @@ struct Inside<S> {
     /// What `fired` was when the alarm was published last.
     fired_before: u64,
     cancelled: u64,
+    /// For [`Parked::collect`].
+    adopted: usize,
 }
 
 /// A timer over any driver `D`, any place for slots `M`, and any store `S`; see [`Timer`].
@@ -185,6 +189,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             producers: Producers {
                 pool: Pool::new(),
                 queue: CommandQueue::new(),
+                parked: Parked::new(),
                 cancelled: AtomicU32::new(0),
                 stranded: AtomicU64::new(0),
             },
@@ -201,6 +206,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                 fired: 0,
                 fired_before: 0,
                 cancelled: 0,
+                adopted: 0,
             }),
             tolerance: 0,
             driver,
@@ -252,10 +258,11 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         self.published.closed.load(Relaxed)
     }
 
-    /// When the earliest sleep is due, of those that a turn has seen, or a little earlier if the
-    /// store sorts by then. `None` also while another caller is inside.
+    /// When the earliest sleep is due, of those that a turn has seen, or earlier if the store sorts by
+    /// then, or many sleeps have been moved further away. `None` also while another caller is inside.
     pub fn next_deadline(&self) -> Option<Ticks> {
-        let inside = self.inside.try_enter()?;
+        let mut inside = self.inside.try_enter()?;
+        self.refile(&mut inside);
         let first = inside.store.next().filter(|at| !at.is_never());
         self.leave(inside);
         first

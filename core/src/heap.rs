@@ -192,10 +192,6 @@ impl<M: HeapMemory> HeapStore<M> {
         let position = positions.get(index as usize).copied().unwrap_or(0);
         (position > 0).then(|| entries[position as usize - 1].at)
     }
-
-    fn first(&self) -> Option<Ticks> {
-        (self.len > 0).then(|| self.memory.entries()[0].at)
-    }
 }
 
 impl<M: HeapMemory> Store for HeapStore<M> {
@@ -224,14 +220,19 @@ impl<M: HeapMemory> Store for HeapStore<M> {
     }
 
     fn pop_due(&mut self, now: Ticks) -> Option<u32> {
-        self.first().filter(|at| *at <= now)?;
-        let index = self.memory.entries()[0].index;
+        let (index, _) = self.first().filter(|(_, at)| *at <= now)?;
         self.remove_at(0);
         Some(index)
     }
 
     fn next(&self) -> Option<Ticks> {
-        self.first()
+        self.first().map(|(_, at)| at)
+    }
+
+    #[inline]
+    fn first(&self) -> Option<(u32, Ticks)> {
+        let first = self.memory.entries().first().filter(|_| self.len > 0)?;
+        Some((first.index, first.at))
     }
 
     fn len(&self) -> u32 {

@@ -50,6 +50,7 @@ mod handle;
 mod heap;
 mod interval;
 mod manual;
+mod parked;
 mod pool;
 mod prefetch;
 mod queue;

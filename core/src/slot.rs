@@ -14,10 +14,10 @@
 //! | `ARMED` | to be woken at the deadline | holder: `REPLACING`, released; turner: `FIRING` |
 //! | `REPLACING` | the holder is changing the waker | holder: `ARMED`; turner: `IDLE` |
 //! | `FIRING` | the turner is moving the waker out | turner: `IDLE`; holder: released |
-//! | released | the holder is gone (four phases, which say how it ended) | turner: back to the pool; new holder: `IDLE` |
+//! | released | the holder is gone (four phases, which say how it ended) | turner: back to the pool; new holder: `IDLE`, `ARMED` |
 //!
-//! *Queued* says that the slot is linked in the command queue, or that its holder is about to link
-//! it. The holder sets it, together with the news that the turner has to hear: armed, an earlier
+//! *Queued* says that the slot is linked in the command queue, or that somebody has it who is about
+//! to link it, or to adopt it. The holder sets it, together with the news that the turner has to hear: armed, an earlier
 //! deadline, released. Whoever turns it from 0 to 1 links the slot; nobody else may. The turner
 //! unlinks the slot, then clears the flag and, in the same step, reads the news. So a slot is
 //! linked once at most, and commands for one slot merge: a timer that is armed and cancelled
@@ -25,7 +25,9 @@
 //!
 //! A cancelled slot that is still linked can be **revived**: a new holder takes it back to `IDLE`,
 //! arms it, and has nothing to push. So a stream of timeouts that are not needed goes round in one
-//! slot, and the turner sees the last of them.
+//! slot, and the turner sees the last of them. One that is not linked is in the store; it is parked
+//! first (see `parked`), and a new holder that gets it there **adopts** it: if its deadline is no
+//! earlier, that is a later deadline as any other.
 //!
 //! A *later* deadline is no news. The holder changes the word, and the turner finds out when the
 //! old deadline comes up in the store.
@@ -85,8 +87,9 @@ pub(crate) enum Ended {
     Cancelled = 5,
     /// Its holder saw the deadline pass before the turner did.
     Completed = 6,
-    /// It was dropped before its deadline, and its holder is about to link it. Until then it must
-    /// not be revived: its new holder would rely on a link that is not there.
+    /// It was dropped before its deadline, and is in the store: parked, or somebody has it who is
+    /// about to link it. It must not be revived: its new holder would rely on a link that may not
+    /// be there.
     CancelledUnlinked = 7,
 }
 
@@ -143,6 +146,8 @@ pub(crate) enum Released {
     Free,
     /// Link it into the command queue, the turner frees it.
     Push,
+    /// Park it: the next that is armed adopts it, or the turner frees it.
+    Park,
     /// The turner comes past it and frees it.
     Left,
 }
@@ -165,7 +170,7 @@ pub(crate) enum Expired {
     Fired { at: Ticks, waker: Option<Waker>, free: bool },
     /// The holder has moved the deadline further away.
     Later(Ticks),
-    /// The holder released it, and its command is under way.
+    /// The holder released it, and its command is under way, or it is parked.
     Released,
 }
 
@@ -304,7 +309,11 @@ impl Slot {
             let next = now & !FLAGS | QUEUED | phase;
             match self.word.compare_exchange_weak(now, next, AcqRel, Acquire) {
                 Ok(_) => {
-                    let goes = if linked { Released::Left } else { Released::Push };
+                    let goes = match phase {
+                        _ if linked => Released::Left,
+                        CANCELLED_UNLINKED => Released::Park,
+                        _ => Released::Push,
+                    };
                     return (goes, Some(ManuallyDrop::into_inner(waker)));
                 }
                 Err(seen) => now = seen,
@@ -336,6 +345,36 @@ impl Slot {
         }
         self.revived.store(self.revived.load(Relaxed).wrapping_add(1), Relaxed);
         true
+    }
+
+    /// Makes the caller the holder of a slot that was parked, and arms it.
+    ///
+    /// # Safety
+    /// The caller has taken it from where it was parked.
+    #[inline]
+    pub(crate) unsafe fn adopt(&self, at: Ticks, waker: Waker) -> News {
+        // SAFETY: Cell Owner Invariant: the cell is empty, and the turner leaves the cell of a
+        // released slot alone.
+        self.waker.with_mut(|cell| unsafe { (*cell).write(waker) });
+        let mut now = self.word.load(Acquire);
+        loop {
+            // As long as the store has it, the turner comes past it at its old deadline.
+            let later = now & PHASE == CANCELLED_UNLINKED && at >= deadline(now);
+            let next = word(at, if later { ARMED } else { ARMED | QUEUED });
+            match self.word.compare_exchange_weak(now, next, AcqRel, Acquire) {
+                Ok(_) if later => return News::Silent,
+                Ok(_) => return News::Push,
+                Err(seen) => now = seen,
+            }
+        }
+    }
+
+    /// The deadline, if it is after `filed`, under which the store has the slot, and no command of
+    /// its is under way. To be called by the turner.
+    pub(crate) fn moved_from(&self, filed: Ticks) -> Option<Ticks> {
+        let now = self.word.load(Acquire);
+        let armed = matches!(now & FLAGS, ARMED | REPLACING);
+        (armed && deadline(now) > filed).then_some(deadline(now))
     }
 
     /// Whether the holder's waker will be woken at the deadline.
@@ -371,12 +410,17 @@ impl Slot {
                 ARMED => FIRING,
                 // The holder keeps the waker, and will find that its timer fired.
                 REPLACING => IDLE,
+                // The store has it no more: no deadline is a later one for whoever adopts it.
+                CANCELLED_UNLINKED => {
+                    return Some(self::word(Ticks::NEVER, QUEUED | CANCELLED_UNLINKED));
+                }
                 _ => return None,
             };
             (deadline(word) <= now).then_some(word & !PHASE | phase)
         };
         let at = match self.word.fetch_update(AcqRel, Acquire, fire) {
             Ok(was) if was & PHASE == ARMED => deadline(was),
+            Ok(was) if was & PHASE == CANCELLED_UNLINKED => return Expired::Released,
             Ok(was) => return Expired::Fired { at: deadline(was), waker: None, free: false },
             Err(was) if matches!(was & PHASE, ARMED | REPLACING) => {
                 return Expired::Later(deadline(was));

@@ -29,6 +29,11 @@ pub trait Store {
     /// to sort what it has only put together roughly. `None` if it is empty.
     fn next(&self) -> Option<Ticks>;
 
+    /// The earliest, and when it is; `None` also if the store does not know which it is.
+    fn first(&self) -> Option<(u32, Ticks)> {
+        None
+    }
+
     /// Does some of the work that comes up later, `steps` at most.
     fn tidy(&mut self, steps: usize) {
         let _ = steps;
@@ -105,6 +110,9 @@ pub(crate) mod tests {
                 let next = store.next().map(Ticks::get);
                 assert_eq!(next.is_some(), earliest.is_some());
                 assert!(next <= earliest, "{next:?} is after {earliest:?}");
+                if let Some((index, at)) = store.first() {
+                    assert_eq!((oracle.get(&index), Some(at.get())), (Some(&at.get()), earliest));
+                }
                 assert_eq!(store.len() as usize, oracle.len());
                 assert_eq!(store.is_empty(), oracle.is_empty());
                 if step % 50 == 0 {

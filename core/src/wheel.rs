@@ -255,6 +255,40 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
         Some((bucket, (current + ahead) << (BITS * level as u32)))
     }
 
+    /// When to come back, and the timer that is due then, index plus one; 0: the bucket that begins
+    /// then has too many to look at.
+    fn earliest(&self) -> Option<(Ticks, u32)> {
+        let (entries, nodes) = self.memory.look();
+        let mut earliest = (self.near > 0).then(|| (entries[0].at, entries[0].index + 1));
+        if earliest.is_some() && !self.sorting {
+            return earliest;
+        }
+        for level in 0..LEVELS {
+            let Some((bucket, start)) = self.first_bucket(level) else { continue };
+            let start = Ticks::new(start << G);
+            if earliest.is_some_and(|(at, _)| at <= start) {
+                continue;
+            }
+            let mut least = (Ticks::NEVER, 0);
+            let mut looked = 0;
+            for mut index in self.heads[level][bucket] {
+                while index != 0 && looked <= LOOK {
+                    let node = nodes[index as usize - 1];
+                    if node.at <= least.0 {
+                        least = (node.at, index);
+                    }
+                    index = node.next;
+                    looked += 1;
+                }
+            }
+            let least = if looked <= LOOK { least } else { (start, 0) };
+            if earliest.is_none_or(|(at, _)| least.0 < at) {
+                earliest = Some(least);
+            }
+        }
+        earliest
+    }
+
     /// Moves timers from a bucket to where they belong now, some `limit` or a few more; how many.
     fn refile(&mut self, level: usize, bucket: usize, limit: usize) -> usize {
         let mut heads = core::mem::take(&mut self.heads[level][bucket]);
@@ -350,32 +384,12 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> Store for WheelStore<M, 
     }
 
     fn next(&self) -> Option<Ticks> {
-        let (entries, nodes) = self.memory.look();
-        let mut earliest = (self.near > 0).then(|| entries[0].at);
-        if earliest.is_some() && !self.sorting {
-            return earliest;
-        }
-        for level in 0..LEVELS {
-            let Some((bucket, start)) = self.first_bucket(level) else { continue };
-            let start = Ticks::new(start << G);
-            if earliest.is_some_and(|at| at <= start) {
-                continue;
-            }
-            let mut least = Ticks::NEVER;
-            let mut looked = 0;
-            for mut index in self.heads[level][bucket] {
-                while index != 0 && looked <= LOOK {
-                    let node = nodes[index as usize - 1];
-                    least = least.min(node.at);
-                    index = node.next;
-                    looked += 1;
-                }
-            }
-            // Too many to look at: come back when the bucket is due to be sorted.
-            let least = if looked <= LOOK { least } else { start };
-            earliest = Some(earliest.map_or(least, |at: Ticks| at.min(least)));
-        }
-        earliest
+        self.earliest().map(|(at, _)| at)
+    }
+
+    fn first(&self) -> Option<(u32, Ticks)> {
+        let (at, index) = self.earliest()?;
+        Some((index.checked_sub(1)?, at))
     }
 
     fn tidy(&mut self, steps: usize) {

@@ -3,6 +3,7 @@
 use core::task::Waker;
 use core::time::Duration;
 
+use crate::parked::Adopted;
 use crate::slot::{Attended, Ended, News, Released};
 use crate::sync::Ordering::*;
 use crate::ticks::{duration_of, ticks_in};
@@ -11,12 +12,14 @@ use crate::{Claim, Driver, Engine, Handle, RegisterError, Slot, Slots, Store, Ti
 use super::{CROWD, SHARE};
 
 impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
+    #[inline]
+    fn is_open(&self) -> Result<(), RegisterError> {
+        if self.published.closed.load(Relaxed) { Err(RegisterError::ShutDown) } else { Ok(()) }
+    }
+
     /// Takes a slot if there is one at hand: one that was cancelled, or one of the pool.
     #[inline]
     fn slot_at_hand(&self) -> Result<(u32, &Slot), RegisterError> {
-        if self.published.closed.load(Relaxed) {
-            return Err(RegisterError::ShutDown);
-        }
         // With what its holder knew: that there is a slot at this index.
         let cancelled = self.producers.cancelled.load(Acquire);
         if cancelled != 0 {
@@ -36,6 +39,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// [`Full`](RegisterError::Full), although a [`drain`](Self::drain) may find some;
     /// [`ShutDown`](RegisterError::ShutDown).
     pub fn claim_at_hand(&self) -> Result<Claim, RegisterError> {
+        self.is_open()?;
         self.slot_at_hand().map(|(index, _)| Claim::new(index))
     }
 
@@ -47,6 +51,10 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     pub fn arm_at_hand(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
         // First, because it runs code of the task's: if that panics, no slot is lost.
         let waker = waker.clone();
+        self.is_open()?;
+        if let Some(parked) = self.producers.parked.adopt() {
+            return Ok(self.adopt(parked, at, waker));
+        }
         let (index, slot) = self.slot_at_hand()?;
         // SAFETY: the slot was handed to us, and the claim to it is made below.
         match unsafe { slot.arm(at, waker) } {
@@ -54,6 +62,18 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             Err(_) => unreachable!("a slot that was just claimed is idle"),
         }
         Ok(Claim::new(index))
+    }
+
+    #[inline]
+    fn adopt(&self, parked: Adopted, at: Ticks, waker: Waker) -> Claim {
+        if parked.count {
+            self.driver.pend();
+        }
+        let slot = self.slots.slot(parked.index);
+        // SAFETY: it was parked, and handed to us.
+        let news = unsafe { slot.adopt(at, waker) };
+        self.tell(slot, parked.index, news, at);
+        Claim::new(parked.index)
     }
 
     /// Asks for a claim until there is one, or nothing is left to drain.
@@ -177,6 +197,11 @@ unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
         match goes {
             Released::Free => self.producers.pool.give(&self.slots, index),
             Released::Push => self.push(slot, index),
+            Released::Park => {
+                if let Some(other) = self.producers.parked.park(index) {
+                    self.push(self.slots.slot(other), other);
+                }
+            }
             Released::Left => self.producers.cancelled.store(index + 1, Release),
         }
         // Last, because it runs code of the task's.

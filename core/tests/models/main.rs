@@ -17,6 +17,7 @@
 
 mod world;
 
+mod adopting;
 mod cancelling;
 mod draining;
 mod last_handle;

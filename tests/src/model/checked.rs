@@ -62,6 +62,16 @@ impl<S: Store> Store for Checked<S> {
         next
     }
 
+    fn first(&self) -> Option<(u32, Ticks)> {
+        let first = self.store.first();
+        if let Some((index, at)) = first {
+            assert_eq!(self.map.get(&index), Some(&at));
+            assert_eq!(Some(at), self.earliest());
+        }
+        assert!(first.is_some() || self.map.is_empty() || self.map.len() > EXACT);
+        first
+    }
+
     fn tidy(&mut self, steps: usize) {
         self.store.tidy(steps);
         assert_eq!(self.store.len() as usize, self.map.len());

@@ -400,9 +400,12 @@ impl<'a, S: Store, const N: usize> Machine<'a, S, N> {
         assert!(next >= least || oracle.count_armed() > EXACT, "next at {next:?}, not {least:?}");
     }
 
-    /// What the store has after a turn.
+    /// After a turn it is known exactly.
     fn next_deadline(&self) {
-        self.bounds(self.timer.next_deadline(), Ticks::NEVER);
+        let next = self.timer.next_deadline();
+        let oracle = self.oracle.borrow();
+        let earliest = Some(oracle.earliest()).filter(|at| !at.is_never());
+        assert!(next == earliest || oracle.count_armed() > EXACT && next < earliest);
     }
 
     fn look(&self) {

@@ -22,7 +22,8 @@ pub(super) enum Kind {
     Timeout { finished: bool },
 }
 
-/// Who is to be woken, and where the store may have it: under any deadline that it has had.
+/// Who is to be woken, and where the store may have it: under any deadline that it has had, or that
+/// somebody had whose slot it may have adopted.
 #[derive(Clone, Debug)]
 struct Armed {
     task: usize,
@@ -64,6 +65,8 @@ pub(super) struct Oracle {
     pub(super) late: u64,
     /// The earliest deadline of those that left since the last turn.
     left: Ticks,
+    /// Where the store may have those of them that were cancelled.
+    cancelled_at: Vec<Ticks>,
     /// The wake-ups that each call which is under way still owes; the innermost call comes last.
     owed: Vec<Vec<Wake>>,
 }
@@ -81,6 +84,7 @@ impl Oracle {
             full_repolls: 0,
             late: 0,
             left: Ticks::NEVER,
+            cancelled_at: vec![],
             owed: vec![],
         }
     }
@@ -131,10 +135,10 @@ impl Oracle {
     }
 
     pub(super) fn drop(&mut self, place: usize) {
-        if let Some(future) = self.places[place].take()
-            && future.armed.is_some()
-        {
+        let Some(mut future) = self.places[place].take() else { return };
+        if let Some(armed) = future.armed.take() {
             self.left = self.left.min(future.alarm());
+            self.cancelled_at.extend(armed.had);
             self.cancelled += 1;
         }
     }
@@ -169,7 +173,8 @@ impl Oracle {
         }
         if future.holds_slot || free && !future.deadline.is_never() {
             future.holds_slot = true;
-            let had = vec![future.alarm()];
+            let mut had = vec![future.alarm()];
+            had.extend(&self.cancelled_at);
             future.armed.get_or_insert(Armed { task, had }).task = task;
         } else if !future.deadline.is_never() {
             // Without a slot: it wakes its own task at once.
@@ -189,6 +194,7 @@ impl Oracle {
     pub(super) fn turn(&mut self) {
         let now = self.now;
         self.left = Ticks::NEVER;
+        self.cancelled_at.clear();
         let mut due = vec![];
         for future in self.places.iter_mut().flatten() {
             let at = future.alarm();
