@@ -63,7 +63,7 @@ const HELPING: u32 = 256;
 
 /// From how many commands on a producer applies some. Fewer may wait for the next turn, and may
 /// annihilate each other until then; more would hold up whoever brings them into order.
-const CROWD: u32 = if cfg!(loom) { 3 } else { 1 << 14 };
+const CROWD: u32 = if cfg!(loom) { 3 } else { 1 << 12 };
 
 /// Each time that so many more have come, it applies twice as many: so it is done with what it has
 /// taken when half as many have come, and what it takes next is not more than 2 * `CROWD`. Several

@@ -392,8 +392,15 @@ impl Slot {
 
     /// The turner, which has just unlinked the slot, reads its news.
     pub(crate) fn accept(&self) -> Command {
-        let step = |word| Some(if word & PHASE >= RELEASED { IDLE } else { word & !QUEUED });
-        let (Ok(was) | Err(was)) = self.word.fetch_update(SeqCst, Acquire, step);
+        let mut was = self.word.load(Acquire);
+        // Nobody else has a use for what is released, unless it may be revived.
+        if was & PHASE >= RELEASED && was & PHASE != CANCELLED {
+            self.word.store(IDLE, Relaxed);
+        } else {
+            let step = |word| Some(if word & PHASE >= RELEASED { IDLE } else { word & !QUEUED });
+            let (Ok(seen) | Err(seen)) = self.word.fetch_update(SeqCst, Acquire, step);
+            was = seen;
+        }
         debug_assert!(was & QUEUED != 0, "a linked slot is queued");
         match was & PHASE {
             ARMED | REPLACING => Command::Arm(deadline(was)),

@@ -145,6 +145,9 @@ pub(crate) struct Sleeper {
 impl Sleeper {
     /// A deadline that is nearer than this is waited for without parking: no system could do it.
     const BRIEF: u64 = 5_000;
+    /// So is one that is nearer than half of what parking makes late, within reason: that long the
+    /// processor is busy with putting the thread to sleep and waking it, so spinning costs no more.
+    const AT_MOST: u64 = 20_000;
     /// So long before an exact deadline the driver turns without pause: the turn that fires then
     /// finds everything in the cache.
     const HOT: u64 = 3_000;
@@ -183,7 +186,10 @@ impl Sleeper {
             Precision::Exact => (self.late + 4 * self.deviation, Self::HOT),
         };
         let early = early.min(1_000_000);
-        let brief = if self.precision == Precision::Relaxed { 0 } else { early.max(Self::BRIEF) };
+        let brief = match self.precision {
+            Precision::Relaxed => 0,
+            _ => early.max((self.late / 2).clamp(Self::BRIEF, Self::AT_MOST)),
+        };
         let mut now = begun;
         let mut spinning = None;
         while !stop() {

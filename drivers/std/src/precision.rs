@@ -13,8 +13,8 @@ pub enum Precision {
     /// processor's time (see [`Builder::spin_budget`](crate::Builder::spin_budget)), a little less,
     /// and spins for the rest. So timers that are due alone, some hundred a second, are a few
     /// microseconds late, and others as late as the system wakes a thread. Deadlines that are less
-    /// than 5 us ahead are waited for without parking, which takes a processor when hundreds of
-    /// thousands of timers fire a second.
+    /// than 5 to 20 us ahead (half of what parking makes late) are waited for without parking, which
+    /// takes a processor when hundreds of thousands of timers fire a second.
     #[default]
     Default,
     /// Parks until a little before the deadline and spins for the rest, always: less than a
