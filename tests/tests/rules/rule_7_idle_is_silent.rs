@@ -5,7 +5,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use moirai_timer_core::{ManualDriver, Ticks, Timer};
+use moirai_timer_core::{
+    Engine, HeapStore, Inline, ManualDriver, Slot, Store, Ticks, Timer, WheelArrays, WheelStore,
+};
 use moirai_timer_tests::Task;
 
 /// Interrupts until nothing is armed any more, following the alarm.
@@ -67,4 +69,36 @@ fn a_thousand_timeouts_that_end_early_are_almost_silent() {
     count += interrupts(&timer);
     assert!(count <= 4, "{count} interrupts for nothing");
     assert_eq!((timer.driver().alarm(), task.wakes()), (None, 0));
+}
+
+/// Forty requests are always under way, and the timeouts of those that have ended leave their deadlines in
+/// the store to the next: one interrupt for nothing in the length of a timeout, not one for each.
+#[test]
+fn a_window_of_timeouts_is_almost_silent() {
+    fn check<S: Store>(store: S) {
+        const LENGTH: u64 = 30_000;
+        let timer: Engine<ManualDriver, [Slot; 64], S> =
+            Engine::with_parts(ManualDriver::new(), [const { Slot::new() }; 64], store);
+        let (task, mut count) = (Task::new(), 0);
+        let mut window = std::collections::VecDeque::new();
+        for _ in 0..10 * LENGTH / 20 {
+            if window.len() == 40 {
+                window.pop_front();
+            }
+            let mut timeout = timer.sleep_until(timer.now().after(LENGTH));
+            let _ = task.polls(|cx| Pin::new(&mut timeout).poll(cx));
+            window.push_back(timeout);
+            timer.driver().advance(20);
+            while timer.driver().take_interrupt() {
+                timer.on_alarm();
+                count += 1;
+            }
+        }
+        assert_eq!(task.wakes(), 0);
+        assert!(count <= 12, "{count} interrupts in ten times the length");
+        let metrics = timer.metrics().unwrap();
+        assert_eq!((metrics.armed, metrics.registered), (40, 10 * LENGTH / 20));
+    }
+    check(HeapStore::<Inline<64>>::new());
+    check(WheelStore::<WheelArrays<64>, 10, 10>::with_memory(WheelArrays::new()));
 }
