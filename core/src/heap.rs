@@ -220,19 +220,19 @@ impl<M: HeapMemory> Store for HeapStore<M> {
     }
 
     fn pop_due(&mut self, now: Ticks) -> Option<u32> {
-        let (index, _) = self.first().filter(|(_, at)| *at <= now)?;
+        self.next().filter(|at| *at <= now)?;
+        let index = self.memory.entries()[0].index;
         self.remove_at(0);
         Some(index)
     }
 
     fn next(&self) -> Option<Ticks> {
-        self.first().map(|(_, at)| at)
+        (self.len > 0).then(|| self.memory.entries()[0].at)
     }
 
-    #[inline]
     fn first(&self) -> Option<(u32, Ticks)> {
-        let first = self.memory.entries().first().filter(|_| self.len > 0)?;
-        Some((first.index, first.at))
+        let at = self.next()?;
+        Some((self.memory.entries()[0].index, at))
     }
 
     fn len(&self) -> u32 {

@@ -69,13 +69,15 @@ impl Parked {
         }
     }
 
+    /// For the turner: whether there is anything to [`collect`](Self::collect).
+    #[inline]
+    pub(crate) fn has_changed(&self, counted: usize) -> bool {
+        self.word.load(Relaxed) != counted
+    }
+
     /// For the turner: how many were adopted since it was asked last, and the slot that is here now.
     /// `counted` is for its own use, zero at first.
-    #[inline]
     pub(crate) fn collect(&self, counted: &mut usize) -> (u64, Option<u32>) {
-        if self.word.load(Relaxed) == *counted {
-            return (0, None);
-        }
         let seen = self.word.fetch_and(!INDEX, AcqRel);
         let before = core::mem::replace(counted, seen & !INDEX);
         let adopted = counted.wrapping_sub(before) >> INDEX_BITS;

@@ -356,17 +356,11 @@ impl Slot {
         // SAFETY: Cell Owner Invariant: the cell is empty, and the turner leaves the cell of a
         // released slot alone.
         self.waker.with_mut(|cell| unsafe { (*cell).write(waker) });
-        let mut now = self.word.load(Acquire);
-        loop {
-            // As long as the store has it, the turner comes past it at its old deadline.
-            let later = now & PHASE == CANCELLED_UNLINKED && at >= deadline(now);
-            let next = word(at, if later { ARMED } else { ARMED | QUEUED });
-            match self.word.compare_exchange_weak(now, next, AcqRel, Acquire) {
-                Ok(_) if later => return News::Silent,
-                Ok(_) => return News::Push,
-                Err(seen) => now = seen,
-            }
-        }
+        // As long as the store has it, the turner comes past it at its old deadline.
+        let is_later = |was| was & PHASE == CANCELLED_UNLINKED && at >= deadline(was);
+        let arm = |was| Some(word(at, if is_later(was) { ARMED } else { ARMED | QUEUED }));
+        let (Ok(was) | Err(was)) = self.word.fetch_update(AcqRel, Acquire, arm);
+        if is_later(was) { News::Silent } else { News::Push }
     }
 
     /// The deadline, if it is after `filed`, under which the store has the slot, and no command of
@@ -392,15 +386,8 @@ impl Slot {
 
     /// The turner, which has just unlinked the slot, reads its news.
     pub(crate) fn accept(&self) -> Command {
-        let mut was = self.word.load(Acquire);
-        // Nobody else has a use for what is released, unless it may be revived.
-        if was & PHASE >= RELEASED && was & PHASE != CANCELLED {
-            self.word.store(IDLE, Relaxed);
-        } else {
-            let step = |word| Some(if word & PHASE >= RELEASED { IDLE } else { word & !QUEUED });
-            let (Ok(seen) | Err(seen)) = self.word.fetch_update(SeqCst, Acquire, step);
-            was = seen;
-        }
+        let step = |word| Some(if word & PHASE >= RELEASED { IDLE } else { word & !QUEUED });
+        let (Ok(was) | Err(was)) = self.word.fetch_update(SeqCst, Acquire, step);
         debug_assert!(was & QUEUED != 0, "a linked slot is queued");
         match was & PHASE {
             ARMED | REPLACING => Command::Arm(deadline(was)),

@@ -3,7 +3,6 @@
 use core::task::Waker;
 use core::time::Duration;
 
-use crate::parked::Adopted;
 use crate::slot::{Attended, Ended, News, Released};
 use crate::sync::Ordering::*;
 use crate::ticks::{duration_of, ticks_in};
@@ -52,28 +51,23 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         // First, because it runs code of the task's: if that panics, no slot is lost.
         let waker = waker.clone();
         self.is_open()?;
-        if let Some(parked) = self.producers.parked.adopt() {
-            return Ok(self.adopt(parked, at, waker));
-        }
-        let (index, slot) = self.slot_at_hand()?;
-        // SAFETY: the slot was handed to us, and the claim to it is made below.
-        match unsafe { slot.arm(at, waker) } {
-            Ok(news) => self.tell(slot, index, news, at),
-            Err(_) => unreachable!("a slot that was just claimed is idle"),
-        }
+        let (index, slot, news) = if let Some(parked) = self.producers.parked.adopt() {
+            if parked.count {
+                self.driver.pend();
+            }
+            let slot = self.slots.slot(parked.index);
+            // SAFETY: it was parked, and handed to us.
+            (parked.index, slot, unsafe { slot.adopt(at, waker) })
+        } else {
+            let (index, slot) = self.slot_at_hand()?;
+            // SAFETY: the slot was handed to us, and the claim to it is made below.
+            let Ok(news) = (unsafe { slot.arm(at, waker) }) else {
+                unreachable!("a slot that was just claimed is idle")
+            };
+            (index, slot, news)
+        };
+        self.tell(slot, index, news, at);
         Ok(Claim::new(index))
-    }
-
-    #[inline]
-    fn adopt(&self, parked: Adopted, at: Ticks, waker: Waker) -> Claim {
-        if parked.count {
-            self.driver.pend();
-        }
-        let slot = self.slots.slot(parked.index);
-        // SAFETY: it was parked, and handed to us.
-        let news = unsafe { slot.adopt(at, waker) };
-        self.tell(slot, parked.index, news, at);
-        Claim::new(parked.index)
     }
 
     /// Asks for a claim until there is one, or nothing is left to drain.
@@ -97,6 +91,12 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         }
     }
 
+    fn park(&self, index: u32) {
+        if let Some(other) = self.producers.parked.park(index) {
+            self.push(self.slots.slot(other), other);
+        }
+    }
+
     /// Applies more commands than have come since the last time. If millions of them gathered,
     /// whoever turns then would have to bring them into order at once.
     #[cold]
@@ -105,9 +105,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             return;
         }
         let Some(mut inside) = self.inside.try_enter() else { return };
-        if inside.backlog == 0 {
-            inside.backlog = self.producers.queue.take(&self.slots);
-        }
+        self.take_news(&mut inside);
         self.apply(&mut inside, 2 * SHARE);
         self.leave(inside);
     }
@@ -197,11 +195,7 @@ unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
         match goes {
             Released::Free => self.producers.pool.give(&self.slots, index),
             Released::Push => self.push(slot, index),
-            Released::Park => {
-                if let Some(other) = self.producers.parked.park(index) {
-                    self.push(self.slots.slot(other), other);
-                }
-            }
+            Released::Park => self.park(index),
             Released::Left => self.producers.cancelled.store(index + 1, Release),
         }
         // Last, because it runs code of the task's.

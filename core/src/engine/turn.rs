@@ -5,7 +5,7 @@ use crate::pool::Chain;
 use crate::prefetch::{PREFETCHES, prefetch};
 use crate::slot::{Command, Ended, Expired};
 use crate::sync::Ordering::*;
-use crate::{Armed, Driver, Engine, Slot, Slots, Store, Ticks};
+use crate::{Armed, Driver, Engine, Slots, Store, Ticks};
 
 use super::{Drained, HELPING, Inside};
 
@@ -25,18 +25,12 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// Bounded; does nothing if somebody turns at this moment. Calls nobody's waker.
     pub fn drain(&self) -> Drained {
         let Some(mut inside) = self.inside.try_enter() else { return Drained::default() };
-        let mut drained = self.collect(&mut inside);
-        let mut apply = |inside: &mut _| {
-            let more = self.apply(inside, HELPING - drained.applied);
+        let mut drained = Drained::default();
+        for _ in 0..2 {
+            self.take_news(&mut inside);
+            let more = self.apply(&mut inside, HELPING - drained.applied);
             drained.applied += more.applied;
             drained.freed += more.freed;
-        };
-        if inside.backlog != 0 {
-            apply(&mut inside);
-        }
-        if inside.backlog == 0 {
-            inside.backlog = self.producers.queue.take(&self.slots);
-            apply(&mut inside);
         }
         self.leave(inside);
         drained
@@ -116,10 +110,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// full, or there is more to apply or to sort: others are to have their turn.
     fn pass(&self, inside: &mut Inside<S>, batch: &mut WakeBatch<'_, D>) -> Option<Ticks> {
         inside.turns += 1;
-        let _ = self.collect(inside);
-        if inside.backlog == 0 {
-            inside.backlog = self.producers.queue.take(&self.slots);
-        }
+        self.take_news(inside);
         self.apply(inside, CHUNK);
         let fired = inside.fired;
         let (all, now) = self.fire(inside, batch);
@@ -205,42 +196,31 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         }
     }
 
+    /// Puts what the producers have left into the backlog: the queue, if that is through, and the slot
+    /// that is parked.
     #[inline]
-    fn apply_one(&self, inside: &mut Inside<S>, slot: &Slot, index: u32, free: &mut Chain) {
-        let command = slot.accept();
-        inside.cancelled += u64::from(slot.count_revived());
-        match command {
-            Command::Arm(at) => inside.store.set(index, at),
-            // Nothing is armed. The store may still have what was, before it was revived.
-            Command::Nothing => {
-                inside.store.remove(index);
-            }
-            Command::Free(ended, at) => {
-                if !inside.store.remove(index) && ended == Ended::Cancelled {
-                    inside.vain = inside.vain.max(at.mirrored());
-                }
-                inside.cancelled += (ended == Ended::Cancelled) as u64;
-                inside.fired += (ended == Ended::Completed) as u64;
-                free.add(slot, index);
-            }
+    pub(super) fn take_news(&self, inside: &mut Inside<S>) {
+        if inside.backlog == 0 {
+            inside.backlog = self.producers.queue.take(&self.slots);
+        }
+        if self.producers.parked.has_changed(inside.adopted) {
+            self.collect(inside);
         }
     }
 
-    /// Takes out the slot that is parked, and counts those that were adopted.
-    fn collect(&self, inside: &mut Inside<S>) -> Drained {
+    #[inline(never)]
+    fn collect(&self, inside: &mut Inside<S>) {
         let (adopted, parked) = self.producers.parked.collect(&mut inside.adopted);
         inside.cancelled += adopted;
-        let mut free = Chain::new();
         if let Some(index) = parked {
-            self.apply_one(inside, self.slots.slot(index), index, &mut free);
+            self.slots.slot(index).next.store(inside.backlog, Relaxed);
+            inside.backlog = index + 1;
         }
-        let freed = free.len;
-        self.producers.pool.give_chain(&self.slots, free);
-        Drained { applied: freed, freed }
     }
 
     /// Files those anew that come first in the store, and have been moved further away. Whether that
     /// was all of them.
+    #[cold]
     pub(super) fn refile(&self, inside: &mut Inside<S>) -> bool {
         for _ in 0..CHUNK {
             let Some((index, filed)) = inside.store.first() else { return true };
@@ -260,7 +240,23 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             let index = inside.backlog - 1;
             let slot = self.slots.slot(index);
             inside.backlog = slot.next.load(Relaxed);
-            self.apply_one(inside, slot, index, &mut free);
+            let command = slot.accept();
+            inside.cancelled += u64::from(slot.count_revived());
+            match command {
+                Command::Arm(at) => inside.store.set(index, at),
+                // Nothing is armed. The store may still have what was, before it was revived.
+                Command::Nothing => {
+                    inside.store.remove(index);
+                }
+                Command::Free(ended, at) => {
+                    if !inside.store.remove(index) && ended == Ended::Cancelled {
+                        inside.vain = inside.vain.max(at.mirrored());
+                    }
+                    inside.cancelled += (ended == Ended::Cancelled) as u64;
+                    inside.fired += (ended == Ended::Completed) as u64;
+                    free.add(slot, index);
+                }
+            }
             applied += 1;
         }
         let freed = free.len;
