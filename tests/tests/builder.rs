@@ -6,6 +6,7 @@ use moirai_timer_std::{Builder, Precision, Sleep, Timer, block_on};
 use moirai_timer_tests::Task;
 use std::future::Future;
 use std::pin::Pin;
+use std::thread;
 use std::time::Duration;
 
 #[track_caller]
@@ -86,6 +87,40 @@ fn sleeps_have_the_timers_tolerance_unless_they_say_otherwise() {
     assert!(next <= sleeps[0].deadline() + hour);
     let exact = arm(timer.sleep_until(sleeps[1].deadline()).with_tolerance(Duration::ZERO));
     assert_eq!(timer.turn(), Some(exact.deadline()));
+}
+
+/// Also in different shards, and in different timers, as two processes have them: all align to the clock
+/// of the system.
+#[test]
+fn sleeps_with_tolerance_meet_across_shards_and_timers() {
+    let (hour, ms) = (Duration::from_secs(3_600), Duration::from_millis);
+    let timer = || Timer::builder().shards(2).without_thread().build().unwrap();
+    let next = |timer: &Timer, sleep: Sleep| {
+        let mut sleep = sleep.with_tolerance(ms(50));
+        assert!(Task::new().polls(|cx| Pin::new(&mut sleep).poll(cx)).is_pending());
+        let next = timer.turn().unwrap();
+        let used: Vec<_> = timer.shard_metrics().iter().map(|shard| shard.armed).collect();
+        (next, used)
+    };
+    // So much tolerance goes to one of the roundest points of the clock, to which 50 ms will do as well.
+    let (one, other) = (timer(), timer());
+    let mut far = one.sleep(hour).with_tolerance(hour);
+    assert!(Task::new().polls(|cx| Pin::new(&mut far).poll(cx)).is_pending());
+    let round = one.turn().unwrap();
+    drop(far);
+
+    let mut used = vec![];
+    for early in [ms(40), ms(25), ms(1)] {
+        for timer in [&one, &other] {
+            let sleep = timer.sleep_until(round - early);
+            // Threads take turns in their shards.
+            let (at, shards) =
+                thread::scope(|scope| scope.spawn(|| next(timer, sleep)).join()).unwrap();
+            assert_eq!(at, round, "{early:?} before");
+            used.push(shards);
+        }
+    }
+    assert!(used.contains(&vec![1, 0]) && used.contains(&vec![0, 1]), "{used:?}");
 }
 
 #[test]
