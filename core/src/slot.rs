@@ -17,11 +17,11 @@
 //! | released | the holder is gone (four phases, which say how it ended) | turner: back to the pool; new holder: `IDLE`, `ARMED` |
 //!
 //! *Queued* says that the slot is linked in the command queue, or that somebody has it who is about
-//! to link it, or to adopt it. The holder sets it, together with the news that the turner has to hear: armed, an earlier
-//! deadline, released. Whoever turns it from 0 to 1 links the slot; nobody else may. The turner
-//! unlinks the slot, then clears the flag and, in the same step, reads the news. So a slot is
-//! linked once at most, and commands for one slot merge: a timer that is armed and cancelled
-//! before anyone looked is one entry that says *released*.
+//! to link it, or to adopt it. The holder sets it, together with the news that the turner has to
+//! hear: armed, an earlier deadline, released. Whoever turns it from 0 to 1 links the slot, or parks
+//! it for another to do so; nobody else may. The turner unlinks the slot, then clears the flag and, in
+//! the same step, reads the news. So a slot is linked once at most, and commands for one slot merge: a
+//! timer that is armed and cancelled before anyone looked is one entry that says *released*.
 //!
 //! A cancelled slot that is still linked can be **revived**: a new holder takes it back to `IDLE`,
 //! arms it, and has nothing to push. So a stream of timeouts that are not needed goes round in one

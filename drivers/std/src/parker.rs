@@ -145,8 +145,9 @@ pub(crate) struct Sleeper {
 impl Sleeper {
     /// A deadline that is nearer than this is waited for without parking: no system could do it.
     const BRIEF: u64 = 5_000;
-    /// So is one that is nearer than half of what parking makes late, within reason: that long the
-    /// processor is busy with putting the thread to sleep and waking it, so spinning costs no more.
+    /// So is one that is nearer than half of what parking makes late, up to this: about so long the
+    /// processor is busy with putting the thread to sleep and waking it, so spinning costs no more
+    /// (Karlin, Manasse, McGeoch and Owicki 1994).
     const AT_MOST: u64 = 20_000;
     /// So long before an exact deadline the driver turns without pause: the turn that fires then
     /// finds everything in the cache.
