@@ -36,7 +36,8 @@ const ARMV7M: &str = cross::TARGETS[1];
 pub(crate) const ARM: [&str; 2] = [ARMV7M, ARMV6M];
 const RISCV32: &str = cross::TARGETS[2];
 
-/// The micro:bit has more memory here than on the desk: the suite needs it.
+/// The micro:bit has more memory here than on the desk: the suite needs it. The real-time clock of
+/// `virt`, which serves as a second timer, goes by the machine's time.
 const MACHINES: [Machine; 7] = [
     Machine { name: "mps2-an385", target: ARMV7M, qemu: "qemu-system-arm -machine mps2-an385" },
     Machine { name: "lm3s6965evb", target: ARMV7M, qemu: "qemu-system-arm -machine lm3s6965evb" },

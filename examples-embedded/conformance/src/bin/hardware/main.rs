@@ -4,12 +4,15 @@
 //! |---|---|
 //! | `preempted` | between any two instructions of a producer and a turn, an interrupt arms, moves, drops |
 //! | `rung` | the alarm's own interrupt does, in a waker |
-//! | `near` | deadlines 0, 1, 2, .. ticks ahead |
 //! | `storm` | two interrupt priorities and the program arm and drop at once |
+//! | `near` | deadlines 0, 1, 2, .. ticks ahead |
 //! | `held_up` | the program masks interrupts for longer than several deadlines |
 //! | `wraps` | the counter wraps, or carries, under load |
 //! | `far` | a sleep is longer than SysTick's counter |
 //! | `idle` | nothing is armed, and no interrupt comes |
+//! | `no_drift` | SysTick is restarted all the time, beside a counter that is not |
+//!
+//! The interrupts of the first and the third come from the machine's second timer, `board::other`.
 
 #![no_std]
 #![no_main]
