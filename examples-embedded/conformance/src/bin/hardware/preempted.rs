@@ -8,9 +8,9 @@ use moirai_timer_tests::Task;
 use crate::phase::{INTRUDER, phase};
 use crate::{HZ, PLACE, interrupt, poll};
 
-/// The second timer interrupts at 20,000 phases, an instruction apart.
+/// The second timer interrupts at 25,000 phases, an instruction apart.
 pub fn preempted() {
-    const PHASES: u32 = 20_000;
+    const PHASES: u32 = 25_000;
     /// Instructions that a count of the second timer lasts, at a nanosecond each.
     const COUNT: u32 = 1_000_000_000 / board::other::HZ;
     let mut within = 0;
