@@ -122,7 +122,8 @@ pub unsafe trait Handle {
     /// The claim came from this handle.
     unsafe fn move_to(&self, claim: &mut Claim, at: Ticks);
 
-    /// Whether the slot is armed. For printing; says yes unless it is overridden.
+    /// Whether the slot is armed; yes if that is not known, which is what it says unless it is
+    /// overridden. For printing, and for intervals: they keep a slot that is not.
     ///
     /// # Safety
     /// The claim came from this handle.

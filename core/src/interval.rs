@@ -33,7 +33,9 @@ pub enum MissedTickBehavior {
 /// # Cost
 ///
 /// A poll is one of a [`Sleep`]; taking a tick reads the clock once more and, if the tick was late by
-/// a period or more, may divide 64 bits. A tick gives its slot back, and the next poll takes one.
+/// a period or more, may divide 64 bits. It keeps its slot from the first poll that has to wait until it
+/// is dropped, also while it is not polled; but gives it back at a tick that it took before its slot
+/// had fired, and takes one again.
 ///
 /// # Interrupts
 ///
@@ -72,11 +74,11 @@ impl<H: Handle> Interval<H> {
 
     /// The next tick, if it is due; gives the time at which it was.
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<H::Instant> {
-        if self.sleep.poll_due(cx).is_pending() {
+        if self.sleep.poll_keeping(cx).is_pending() {
             return Poll::Pending;
         }
         let due = self.sleep.ticks();
-        self.sleep.move_to(self.following(due, self.sleep.handle().now()));
+        self.sleep.aim(self.following(due, self.sleep.handle().now()));
         Poll::Ready(self.sleep.handle().instant_at(due))
     }
 

@@ -186,6 +186,30 @@ impl<H: Handle> Sleep<H> {
             self.release(true);
             return Poll::Ready(());
         }
+        self.wait(cx)
+    }
+
+    /// As [`poll_due`](Self::poll_due), but if the slot has fired it is kept for the next deadline,
+    /// which is given by [`aim`](Self::aim). Nothing is armed in between.
+    pub(crate) fn poll_keeping(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.handle.is_due(self.deadline) {
+            // SAFETY: the claim came from this handle.
+            if self.claim.as_ref().is_some_and(|claim| unsafe { self.handle.is_armed(claim) }) {
+                self.release(true);
+            }
+            return Poll::Ready(());
+        }
+        self.wait(cx)
+    }
+
+    /// Sets the deadline of a sleep that is not armed.
+    pub(crate) fn aim(&mut self, deadline: Ticks) {
+        self.deadline = deadline;
+    }
+
+    /// Has the task woken at the deadline, which is ahead.
+    #[inline]
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.deadline.is_never() && self.claim.is_none() {
             return Poll::Pending;
         }
@@ -234,7 +258,8 @@ enum State {
     Elapsed,
     /// Nothing will wake the task: it was not polled yet, or the timer had no slot for it then.
     Unarmed,
-    /// The same with a slot: it was not polled since that was taken, or since a reset after its end.
+    /// The same with a slot: it was not polled since that was taken, or since a reset after its end, or
+    /// since an interval's last tick.
     Reserved,
     /// The task will be woken.
     Armed,

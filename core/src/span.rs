@@ -9,6 +9,11 @@ use crate::ticks::ticks_in;
 /// [`core::time::Duration`] is one, a [`TickCount`] is one, and with the feature `fugit` its
 /// durations of 32 and 64 bits are.
 ///
+/// A timer takes any of them. What is asked of a sleep or an interval that is there already takes a
+/// `Duration`, because the same types serve on std: there is nothing else there, and programs that
+/// write `reset_after(setting.into())` leave it to the compiler to find that out, which it cannot if
+/// there is a choice. Every other span is a point in time [from now](crate::Engine::after).
+///
 /// ```
 /// # use moirai_timer_core::{ManualDriver, TickCount, Timer};
 /// # use core::time::Duration;
@@ -17,8 +22,11 @@ use crate::ticks::ticks_in;
 /// let b = TIMER.sleep(TickCount(2_000)); // of a microsecond each
 /// assert_eq!(a.deadline(), b.deadline());
 /// # #[cfg(feature = "fugit")] {
-/// let c = TIMER.sleep(fugit::MillisDurationU32::from_ticks(2));
+/// let mut c = TIMER.sleep(fugit::MillisDurationU32::from_ticks(2));
 /// assert_eq!(a.deadline(), c.deadline());
+///
+/// c.reset(TIMER.after(fugit::MillisDurationU32::from_ticks(5)));
+/// assert_eq!(c.deadline().get(), 5_000);
 /// # }
 /// ```
 pub trait Span {

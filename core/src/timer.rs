@@ -18,11 +18,17 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         self.driver().now()
     }
 
+    /// The point in time that is `duration` from now; never, if that overflows the clock. For
+    /// [`Sleep::reset`] and the like.
+    pub fn after(&self, duration: impl Span) -> Ticks {
+        self.now().after(duration.in_ticks(D::TICK_HZ))
+    }
+
     /// Waits for `duration`, counted from this call. A duration that overflows the clock is never.
     ///
     /// Takes a slot when it is first polled before its deadline.
     pub fn sleep(&self, duration: impl Span) -> Sleep<&Self> {
-        self.sleep_until(self.now().after(duration.in_ticks(D::TICK_HZ)))
+        self.sleep_until(self.after(duration))
     }
 
     /// Waits until `deadline`; completes at the first poll if that is past.

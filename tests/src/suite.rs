@@ -89,6 +89,8 @@ macro_rules! each_case {
             a_timer_that_is_shut_down_reserves_nothing
             a_sleep_after_a_shutdown_is_on_time
             a_shutdown_leaves_armed_sleeps_their_freedom
+
+            an_interval_keeps_its_slot_from_tick_to_tick
         }
     };
     (clock: $then:path $([$($with:tt)*])?) => {

@@ -130,7 +130,7 @@ impl Queue {
             } else {
                 (*parent.as_ptr()).right = None;
             }
-            balance(parent, parent);
+            balance(parent);
         }
     }
 
@@ -195,7 +195,31 @@ fn merge(a: Link, b: Link) -> Link {
         }
     }
     put_right(above, rest);
-    balance(above, highest.unwrap_or(above));
+    // What has been put right may be the longer way: from there up, as far as children were replaced,
+    // and on, until a rank is as it was. All of that lies on the way along the right links.
+    let (mut place, mut right) = (above, rank(Some(rest)));
+    if let Some(highest) = highest {
+        while place != highest {
+            // SAFETY: the Node Invariant; a node's children are other nodes than itself, and one
+            // below another has a parent.
+            unsafe {
+                let node = &mut *place.as_ptr();
+                right = order(node, right);
+                place = node.parent.unwrap_unchecked();
+            }
+        }
+    }
+    loop {
+        // SAFETY: as above.
+        let node = unsafe { &mut *place.as_ptr() };
+        let was = node.rank;
+        right = order(node, right);
+        let Some(parent) = node.parent else { break };
+        if right == was {
+            break;
+        }
+        place = parent;
+    }
     Some(root)
 }
 
@@ -207,20 +231,27 @@ fn put_right(parent: NonNull<Node>, child: NonNull<Node>) {
     }
 }
 
-/// Puts the ranks right from `lowest` upwards, where children were replaced up to `highest`. Above
-/// that it ends as soon as a rank is as it was.
-fn balance(lowest: NonNull<Node>, highest: NonNull<Node>) {
-    let (mut link, mut is_owed) = (Some(lowest), true);
+/// Puts the children of a node in order, the right one of which has the rank `right`; the node's own.
+#[inline(always)]
+fn order(node: &mut Node, right: usize) -> usize {
+    let left = rank(node.left);
+    if left < right {
+        swap(&mut node.left, &mut node.right);
+        node.rank = left + 1;
+    } else {
+        node.rank = right + 1;
+    }
+    node.rank
+}
+
+/// Puts the ranks right from `lowest` upwards, a child of which has gone, until one is as it was.
+fn balance(lowest: NonNull<Node>) {
+    let mut link = Some(lowest);
     while let Some(place) = link {
         // SAFETY: the Node Invariant; a node's children are other nodes than itself.
         let node = unsafe { &mut *place.as_ptr() };
-        if rank(node.left) < rank(node.right) {
-            swap(&mut node.left, &mut node.right);
-        }
         let was = node.rank;
-        node.rank = rank(node.right) + 1;
-        is_owed &= place != highest;
-        if !is_owed && node.rank == was {
+        if order(node, rank(node.right)) == was {
             return;
         }
         link = node.parent;

@@ -58,7 +58,8 @@ const LEAST_OF_REFERENCE: u32 = 16;
 /// The exception's handler must not be kept waiting for 2^24 counts, 0.26 s at 64 MHz. It may have any
 /// priority. The clock may be read at any other, and where interrupts are masked.
 ///
-/// Setting an alarm masks interrupts for some 30 instructions and up to two counts of the clock.
+/// Setting an alarm masks interrupts for some 30 instructions, 50 on a Cortex-M0, and up to two counts
+/// of the clock.
 ///
 /// # Before it is started
 ///

@@ -75,12 +75,10 @@ pub(crate) const OTHER_NUMBER: u16 =
         9
     };
 
-#[cfg(not(feature = "lm3s6965evb"))]
 #[derive(Clone, Copy)]
 pub(crate) struct Interrupt(pub(crate) u16);
 
 // SAFETY: the machines have the interrupts.
-#[cfg(not(feature = "lm3s6965evb"))]
 unsafe impl cortex_m::interrupt::InterruptNumber for Interrupt {
     fn number(self) -> u16 {
         self.0

@@ -16,10 +16,12 @@ mod machine;
 mod machine;
 
 pub mod meter;
-
-pub use machine::{Driver, driver, start, wfi};
-#[cfg(all(feature = "cortex-m", not(feature = "lm3s6965evb")))]
 pub mod other;
+
+#[cfg(feature = "virt")]
+#[doc(hidden)]
+pub use machine::preemptible;
+pub use machine::{Driver, driver, start, wfi};
 
 #[doc(hidden)]
 pub use moirai_timer_core::Timer;

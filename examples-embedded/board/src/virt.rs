@@ -17,12 +17,27 @@ pub fn start(driver: &Driver) {
     }
 }
 
+/// Calls a handler of the timer's two interrupts, and has others served meanwhile, as a Cortex-M does
+/// by itself if they are more urgent.
+pub fn preemptible(handler: impl FnOnce()) {
+    // SAFETY: an interrupt is served, no critical section; and neither of the two comes again in it.
+    unsafe {
+        riscv::register::mie::clear_mtimer();
+        riscv::register::mie::clear_msoft();
+        riscv::interrupt::nested(handler);
+        riscv::register::mie::set_mtimer();
+        riscv::register::mie::set_msoft();
+    }
+}
+
 #[macro_export]
 macro_rules! handlers {
     ($timer:ident) => {
         fn on_interrupt() {
-            $timer.driver().acknowledge();
-            $timer.on_alarm();
+            $crate::preemptible(|| {
+                $timer.driver().acknowledge();
+                $timer.on_alarm();
+            });
         }
 
         #[unsafe(no_mangle)]

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use moirai_timer_core::{Handle, Interval, MissedTickBehavior};
 
-use crate::ClockRig;
+use crate::{AloneRig, CAPACITY, ClockRig};
 
 use super::*;
 
@@ -153,6 +153,28 @@ pub fn a_dropped_interval_never_wakes<R: Rig>(rig: &R, unit: u64) -> Outcome {
     before(rig, start)?;
     settle(rig, start.after(3 * unit), unit);
     assert_eq!((task.wakes(), task.wakers()), (0, 0));
+    Ok(())
+}
+
+/// Once it has waited, no other takes its slot: not between two ticks, and not after a shutdown.
+pub fn an_interval_keeps_its_slot_from_tick_to_tick<R: AloneRig>(rig: &R, unit: u64) -> Outcome {
+    let task = Task::new();
+    let start = rig.now().after(2 * unit);
+    let mut interval = every(rig, start, 4 * unit);
+    let waits = tick(rig, &mut interval, &task).is_none();
+    before(rig, start)?;
+    assert!(waits);
+    wait_for(rig, &task);
+    assert_eq!(tick(rig, &mut interval, &task), Some(start));
+    let far = || at(rig, rig.now().after(FAR * unit)).reserved().ok();
+    let others: [_; CAPACITY] = core::array::from_fn(|_| far());
+    assert_eq!(others.iter().flatten().count(), CAPACITY - 1);
+    rig.shutdown();
+    let _ = next(rig, &mut interval, &Task::new());
+    assert_eq!(rig.metrics().full_repolls, 0);
+    drop((interval, others));
+    rig.turn();
+    assert_eq!(rig.metrics().armed, 0);
     Ok(())
 }
 

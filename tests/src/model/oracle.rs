@@ -159,11 +159,14 @@ impl Oracle {
             return Some(Polled::Finished);
         }
         if future.deadline <= now {
-            if future.armed.take().is_some() {
+            let was_armed = future.armed.take().is_some();
+            if was_armed {
                 self.left = self.left.min(future.alarm());
                 self.fired += 1;
             }
-            future.holds_slot = false;
+            // An interval keeps a slot that has fired.
+            let keeps = matches!(future.kind, Kind::Interval { .. }) && !was_armed;
+            future.holds_slot &= keeps;
             let due = future.deadline;
             let Kind::Interval { period, missed } = future.kind else {
                 return Some(Polled::Ready);
