@@ -83,6 +83,7 @@ fn put<P: Positions + ?Sized>(
 }
 
 /// Moves the hole up until `entry` fits.
+#[inline]
 fn rise<P: Positions + ?Sized>(
     entries: &mut [HeapEntry],
     positions: &mut P,
