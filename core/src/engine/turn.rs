@@ -23,6 +23,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// Applies commands, without firing anything: what a producer does that finds the pool empty.
     ///
     /// Bounded; does nothing if somebody turns at this moment. Calls nobody's waker.
+    #[cold]
     pub fn drain(&self) -> Drained {
         let Some(mut inside) = self.inside.try_enter() else { return Drained::default() };
         let mut drained = Drained::default();
