@@ -5,6 +5,7 @@
 
 mod alarm;
 mod chart;
+mod features;
 mod machine;
 mod peers;
 mod report;
@@ -12,7 +13,7 @@ mod results;
 mod usage;
 mod workloads;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -53,6 +54,12 @@ struct Arguments {
     /// Only the variant of that number, and that in this process
     #[arg(long, hide = true)]
     alone: Option<usize>,
+    /// Only churn and fire of our own engine, in turn with this other build of the program
+    #[arg(long, hide = true, requires = "its_features")]
+    beside: Option<PathBuf>,
+    /// The features that the other build has
+    #[arg(long, hide = true)]
+    its_features: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -75,6 +82,9 @@ const BUSY: f64 = 0.5;
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let (Some(other), Some(features)) = (&arguments.beside, &arguments.its_features) {
+        return compare_features(&arguments, other, features);
+    }
     let results = measure(&arguments)?;
     if arguments.raw {
         print!("{}", results.raw());
@@ -87,6 +97,18 @@ fn main() -> Result<()> {
     if let (false, Some(directory)) = (arguments.no_write, arguments.out.or(default)) {
         let written = report::write(&results, &directory)
             .with_context(|| format!("writing to {}", directory.display()))?;
+        println!("\nwritten: {}", written.display());
+    }
+    Ok(())
+}
+
+fn compare_features(arguments: &Arguments, other: &Path, features: &str) -> Result<()> {
+    let Arguments { quick, repeat, no_write, out, .. } = arguments;
+    let compared = features::compare(other, *repeat, *quick)?;
+    println!("{}", features::table(&compared));
+    let default = (!quick).then(|| PathBuf::from("docs/bench"));
+    if let (false, Some(directory)) = (no_write, out.clone().or(default)) {
+        let written = features::write(&compared, features, &directory)?;
         println!("\nwritten: {}", written.display());
     }
     Ok(())

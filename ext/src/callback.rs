@@ -58,6 +58,22 @@ impl CallbackTimer {
     ///
     /// # Errors
     /// If the system refuses another thread.
+    ///
+    /// ```
+    /// # use moirai_timer_ext::CallbackTimer;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::{sync::mpsc::channel, time::Duration};
+    /// // Two threads: what takes long on one does not delay what is called on the other.
+    /// let slow = CallbackTimer::new(Timer::global().clone())?;
+    /// let prompt = CallbackTimer::new(Timer::global().clone())?;
+    /// let (release, wait) = channel::<()>();
+    /// let (sender, receiver) = channel();
+    /// slow.spawn_after(Duration::ZERO, move || drop(wait.recv())).detach();
+    /// prompt.spawn_after(Duration::ZERO, move || sender.send("at once").unwrap()).detach();
+    /// assert_eq!(receiver.recv(), Ok("at once"));
+    /// # drop(release);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn new(timer: Timer) -> io::Result<CallbackTimer> {
         let (due, next) = channel::<Arc<Callback>>();
         let panics = Arc::new(AtomicU64::new(0));
@@ -80,6 +96,21 @@ impl CallbackTimer {
     /// Calls `function` after `duration`; never, if that is beyond the clock.
     ///
     /// Allocates. Takes no lock that anybody else may hold.
+    ///
+    /// ```
+    /// # use moirai_timer_ext::CallbackTimer;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::{sync::mpsc::channel, time::Duration};
+    /// let callbacks = CallbackTimer::new(Timer::global().clone())?;
+    /// let (sender, receiver) = channel();
+    /// for (ms, word) in [(2, "world"), (1, "hello")] {
+    ///     let sender = sender.clone();
+    ///     let call = move || sender.send(word).unwrap();
+    ///     callbacks.spawn_after(Duration::from_millis(ms), call).detach();
+    /// }
+    /// assert_eq!((receiver.recv(), receiver.recv()), (Ok("hello"), Ok("world")));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn spawn_after(
         &self,
         duration: Duration,
@@ -118,6 +149,19 @@ impl CallbackTimer {
     }
 
     /// How many functions have panicked.
+    ///
+    /// ```
+    /// # use moirai_timer_ext::CallbackTimer;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::{sync::mpsc::channel, time::Duration};
+    /// let callbacks = CallbackTimer::new(Timer::global().clone())?;
+    /// callbacks.spawn_after(Duration::ZERO, || panic!("a bug")).detach();
+    /// let (sender, receiver) = channel();
+    /// callbacks.spawn_after(Duration::from_millis(1), move || sender.send(()).unwrap()).detach();
+    /// assert!(receiver.recv().is_ok()); // called all the same
+    /// assert_eq!(callbacks.panics(), 1);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn panics(&self) -> u64 {
         self.panics.load(Relaxed)
     }
@@ -236,6 +280,15 @@ pub struct CallbackHandle {
 
 impl CallbackHandle {
     /// Lets the callback be called without anybody holding on to it.
+    ///
+    /// ```
+    /// # use moirai_timer_ext::spawn_after;
+    /// # use std::{sync::mpsc::channel, time::Duration};
+    /// let (sender, receiver) = channel();
+    /// spawn_after(Duration::from_millis(1), move || sender.send("called").unwrap())?.detach();
+    /// assert_eq!(receiver.recv(), Ok("called"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn detach(mut self) {
         self.callback = None;
     }
@@ -243,11 +296,32 @@ impl CallbackHandle {
     /// Keeps the callback from being called. False if it was, or is being, called.
     ///
     /// Drops the function before it returns. Does not wait for a function that runs.
+    ///
+    /// ```
+    /// # use moirai_timer_ext::spawn_after;
+    /// # use std::{sync::mpsc::channel, time::Duration};
+    /// let (sender, receiver) = channel();
+    /// let later = spawn_after(Duration::from_secs(3600), move || sender.send("called").unwrap())?;
+    /// assert!(later.cancel());
+    /// assert!(receiver.recv().is_err()); // the function is gone, and its sender
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn cancel(mut self) -> bool {
         self.callback.take().is_some_and(|callback| callback.take(|_| true).is_some())
     }
 
     /// Whether the function was called, or is being called.
+    ///
+    /// ```
+    /// # use moirai_timer_ext::spawn_after;
+    /// # use std::{sync::mpsc::channel, time::Duration};
+    /// let (sender, receiver) = channel();
+    /// let soon = spawn_after(Duration::from_millis(1), move || sender.send(()).unwrap())?;
+    /// let later = spawn_after(Duration::from_secs(3600), || ())?;
+    /// receiver.recv().unwrap();
+    /// assert!(soon.is_finished() && !later.is_finished());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn is_finished(&self) -> bool {
         self.callback.as_ref().is_some_and(|callback| {
             callback.waits.lock().unwrap_or_else(PoisonError::into_inner).is_none()

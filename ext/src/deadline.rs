@@ -42,6 +42,19 @@ pub struct Deadline<H> {
 
 impl<H: Handle> Deadline<H> {
     /// `duration` from now; never, if that is beyond the clock.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::Deadline;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    /// let deadline = Deadline::after(Timer::global().clone(), Duration::from_secs(5));
+    /// assert!(deadline.remaining() <= Some(Duration::from_secs(5)));
+    /// // An overflow is no deadline at all.
+    /// let none = Deadline::after(Timer::global().clone(), Duration::MAX);
+    /// assert_eq!(none.remaining(), None);
+    /// # }
+    /// ```
     pub fn after(timer: H, duration: Duration) -> Self {
         let at = timer.now().after(timer.ticks_in(duration));
         Deadline { timer, at }
@@ -65,11 +78,37 @@ impl<H: Handle> Deadline<H> {
     }
 
     /// No limit: what is run under it may take for ever.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::Deadline;
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::{future::pending, time::Duration};
+    /// // For whoever is called without a limit, and sets one for a part of its work.
+    /// let deadline = Deadline::never(Timer::global().clone());
+    /// let part = deadline.within(Duration::from_millis(1));
+    /// assert!(block_on(part.run(pending::<()>())).is_err());
+    /// assert!(!deadline.is_elapsed());
+    /// # }
+    /// ```
     pub fn never(timer: H) -> Self {
         Deadline { timer, at: Ticks::NEVER }
     }
 
     /// The point in time; `None` if there is no limit.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::Deadline;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    /// let timer = Timer::global();
+    /// let before = timer.now();
+    /// let deadline = Deadline::after(timer.clone(), Duration::from_secs(5));
+    /// assert!(deadline.instant() >= Some(before + Duration::from_secs(5)));
+    /// assert_eq!(Deadline::never(timer.clone()).instant(), None);
+    /// # }
+    /// ```
     pub fn instant(&self) -> Option<H::Instant> {
         (!self.at.is_never()).then(|| self.timer.instant_at(self.at))
     }
@@ -95,6 +134,18 @@ impl<H: Handle> Deadline<H> {
     }
 
     /// Whether it is reached.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::Deadline;
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::time::Duration;
+    /// let timer = Timer::global();
+    /// let deadline = Deadline::after(timer.clone(), Duration::from_millis(1));
+    /// block_on(timer.sleep_until(deadline.instant().unwrap()));
+    /// assert!(deadline.is_elapsed());
+    /// # }
+    /// ```
     pub fn is_elapsed(&self) -> bool {
         self.timer.is_due(self.at)
     }
@@ -103,6 +154,26 @@ impl<H: Handle> Deadline<H> {
     ///
     /// # Errors
     /// [`Elapsed`].
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::{Deadline, Elapsed};
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    /// fn sum(numbers: &[u64], deadline: &Deadline<Timer>) -> Result<u64, Elapsed> {
+    ///     let mut sum = 0;
+    ///     for some in numbers.chunks(1000) {
+    ///         deadline.check()?;
+    ///         sum += some.iter().sum::<u64>();
+    ///     }
+    ///     Ok(sum)
+    /// }
+    ///
+    /// let timer = Timer::global();
+    /// assert_eq!(sum(&[1, 2, 3], &Deadline::never(timer.clone())), Ok(6));
+    /// assert!(sum(&[1, 2, 3], &Deadline::after(timer.clone(), Duration::ZERO)).is_err());
+    /// # }
+    /// ```
     pub fn check(&self) -> Result<(), Elapsed> {
         if self.is_elapsed() { Err(Elapsed::new()) } else { Ok(()) }
     }
@@ -130,6 +201,20 @@ impl<H: Handle + Clone> Deadline<H> {
     }
 
     /// `instant`, or this deadline, if that is earlier.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::Deadline;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    /// let timer = Timer::global();
+    /// let (soon, later) = (timer.now() + Duration::from_secs(1), timer.now() + Duration::from_secs(9));
+    /// // May be given less, never more.
+    /// let deadline = Deadline::at(timer.clone(), soon);
+    /// assert_eq!(deadline.within_at(later).instant(), Some(soon));
+    /// assert_eq!(Deadline::at(timer.clone(), later).within_at(soon).instant(), Some(soon));
+    /// # }
+    /// ```
     #[must_use]
     pub fn within_at(&self, instant: H::Instant) -> Self {
         self.no_later(self.timer.ticks_at(instant))

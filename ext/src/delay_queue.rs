@@ -77,6 +77,22 @@ struct Entry<T> {
 ///
 /// Never given out again, so one that is kept too long, or is brought to another queue, is
 /// an error and not somebody else's value.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use moirai_timer_ext::{DelayQueue, Key};
+/// use moirai_timer_std::Timer;
+/// use std::{collections::HashMap, time::Duration};
+///
+/// // Who is connected, and the key of when that ends.
+/// let mut sessions: HashMap<&str, Key> = HashMap::new();
+/// let mut ends = DelayQueue::new(Timer::global().clone());
+/// sessions.insert("ada", ends.insert("ada", Duration::from_secs(60)));
+///
+/// ends.reset(sessions["ada"], Duration::from_secs(60)).unwrap(); // she was heard of
+/// assert_eq!(ends.remove(sessions["ada"]), Ok("ada")); // she has left
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     queue: usize,
@@ -121,6 +137,23 @@ impl fmt::Display for KeyError {
 impl core::error::Error for KeyError {}
 
 /// A value whose time has come.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use moirai_timer_ext::{DelayQueue, Expired};
+/// use moirai_timer_std::{Timer, block_on};
+/// use futures_util::StreamExt;
+/// use std::time::{Duration, Instant};
+///
+/// let mut queue = DelayQueue::new(Timer::global().clone());
+/// let key = queue.insert("lease", Duration::from_millis(1));
+/// let due = queue.deadline(key).unwrap();
+///
+/// let expired: Expired<&str, Instant> = block_on(queue.next()).unwrap();
+/// assert_eq!((expired.get_ref(), expired.key(), expired.deadline()), (&"lease", key, due));
+/// assert_eq!(expired.into_value(), "lease");
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expired<T, I> {
     value: T,
@@ -152,6 +185,17 @@ impl<T, I: Copy> Expired<T, I> {
 
 impl<T, H: Handle + Clone> DelayQueue<T, H> {
     /// An empty queue on `timer`. Allocates nothing yet.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::DelayQueue;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    ///
+    /// let queue = DelayQueue::<u32, _>::new(Timer::global().clone());
+    /// assert!(queue.is_empty());
+    /// # }
+    /// ```
     pub fn new(timer: H) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         DelayQueue {
@@ -190,6 +234,20 @@ impl<T, H: Handle> DelayQueue<T, H> {
     }
 
     /// Puts a value in that is to come out at `deadline`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::DelayQueue;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    ///
+    /// let timer = Timer::global();
+    /// let mut queue = DelayQueue::new(timer.clone());
+    /// let noon = timer.now() + Duration::from_secs(3600);
+    /// let key = queue.insert_at("bells", noon);
+    /// assert_eq!(queue.deadline(key), Ok(noon));
+    /// # }
+    /// ```
     pub fn insert_at(&mut self, value: T, deadline: H::Instant) -> Key {
         self.insert_ticks(value, self.timer.ticks_at(deadline))
     }
@@ -286,6 +344,20 @@ impl<T, H: Handle> DelayQueue<T, H> {
     }
 
     /// The value that comes out next.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::DelayQueue;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    ///
+    /// let mut queue = DelayQueue::new(Timer::global().clone());
+    /// assert_eq!(queue.peek(), None);
+    /// queue.insert("later", Duration::from_secs(2));
+    /// let sooner = queue.insert("sooner", Duration::from_secs(1));
+    /// assert_eq!(queue.peek(), Some(sooner));
+    /// # }
+    /// ```
     pub fn peek(&self) -> Option<Key> {
         let &(_, _, index) = self.order.first()?;
         Some(Key { queue: self.number, serial: self.entries[index].serial, index })
@@ -295,6 +367,20 @@ impl<T, H: Handle> DelayQueue<T, H> {
     ///
     /// # Errors
     /// If the key leads to none.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::{DelayQueue, KeyError};
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    ///
+    /// let mut queue = DelayQueue::new(Timer::global().clone());
+    /// let key = queue.insert("value", Duration::from_secs(1));
+    /// assert_eq!(queue.get(key), Ok(&"value"));
+    /// queue.clear();
+    /// assert_eq!(queue.get(key), Err(KeyError::Gone));
+    /// # }
+    /// ```
     pub fn get(&self, key: Key) -> Result<&T, KeyError> {
         self.entry(key).map(|entry| &entry.value)
     }
@@ -303,6 +389,19 @@ impl<T, H: Handle> DelayQueue<T, H> {
     ///
     /// # Errors
     /// If the key leads to none.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::DelayQueue;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    ///
+    /// let mut queue = DelayQueue::new(Timer::global().clone());
+    /// let request = queue.insert(1, Duration::from_secs(1));
+    /// *queue.get_mut(request).unwrap() += 1; // another try
+    /// assert_eq!(queue.remove(request), Ok(2));
+    /// # }
+    /// ```
     pub fn get_mut(&mut self, key: Key) -> Result<&mut T, KeyError> {
         self.entry(key)?;
         Ok(&mut self.entries[key.index].value)
@@ -312,21 +411,76 @@ impl<T, H: Handle> DelayQueue<T, H> {
     ///
     /// # Errors
     /// If the key leads to none.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::DelayQueue;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    ///
+    /// let mut queue = DelayQueue::new(Timer::global().clone());
+    /// let first = queue.insert("first", Duration::from_secs(1));
+    /// let second = queue.insert("second", Duration::from_secs(2));
+    /// assert!(queue.deadline(first).unwrap() < queue.deadline(second).unwrap());
+    /// # }
+    /// ```
     pub fn deadline(&self, key: Key) -> Result<H::Instant, KeyError> {
         self.entry(key).map(|entry| self.timer.instant_at(entry.deadline))
     }
 
     /// How many values there are.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::DelayQueue;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    ///
+    /// let mut queue = DelayQueue::new(Timer::global().clone());
+    /// let key = queue.insert('a', Duration::from_secs(1));
+    /// queue.insert('b', Duration::from_secs(1));
+    /// assert_eq!(queue.len(), 2);
+    /// queue.remove(key).unwrap();
+    /// assert_eq!(queue.len(), 1);
+    /// # }
+    /// ```
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether there are none.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::DelayQueue;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    ///
+    /// let mut queue = DelayQueue::new(Timer::global().clone());
+    /// let key = queue.insert("value", Duration::from_secs(1));
+    /// assert!(!queue.is_empty());
+    /// queue.remove(key).unwrap();
+    /// assert!(queue.is_empty());
+    /// # }
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Drops all values, and keeps the memory. Whoever waits for the next one is woken. O(n).
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::DelayQueue;
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use futures_util::StreamExt;
+    /// # use std::time::Duration;
+    /// let mut queue = DelayQueue::new(Timer::global().clone());
+    /// queue.insert("value", Duration::from_secs(3600));
+    /// queue.clear();
+    /// assert_eq!(block_on(queue.next()), None);
+    /// # }
+    /// ```
     pub fn clear(&mut self) {
         self.order.clear();
         self.entries.clear();
@@ -334,6 +488,20 @@ impl<T, H: Handle> DelayQueue<T, H> {
     }
 
     /// The next value whose time has come; `None` if there are no values at all.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use moirai_timer_ext::DelayQueue;
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::{future::poll_fn, time::Duration};
+    /// // Without a crate for streams.
+    /// let mut queue = DelayQueue::new(Timer::global().clone());
+    /// queue.insert("value", Duration::from_millis(1));
+    /// let expired = block_on(poll_fn(|cx| queue.poll_expired(cx)));
+    /// assert_eq!(expired.unwrap().into_value(), "value");
+    /// assert!(block_on(poll_fn(|cx| queue.poll_expired(cx))).is_none());
+    /// # }
+    /// ```
     pub fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Option<Expired<T, H::Instant>>> {
         let Some(&(deadline, filed, index)) = self.order.first() else {
             return Poll::Ready(None);

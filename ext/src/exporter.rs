@@ -77,6 +77,15 @@ const QUANTILES: [(&str, f64); 4] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99),
 impl MetricsExporter {
     /// Registers the metrics of `timer` with the recorder that is installed, under the label
     /// `timer` = `name`.
+    ///
+    /// ```
+    /// # use moirai_timer_ext::MetricsExporter;
+    /// # use moirai_timer_std::Timer;
+    /// let timer = Timer::builder().thread_name("leases").build()?;
+    /// let exporter = MetricsExporter::new(timer, "leases");
+    /// assert!(format!("{exporter:?}").contains("leases"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn new(timer: Timer, name: impl Into<String>) -> MetricsExporter {
         let name = SharedString::from(name.into());
         describe_gauge!(ARMED, Unit::Count, "Sleeps that are armed");
@@ -99,6 +108,28 @@ impl MetricsExporter {
 
     /// Publishes what has happened so far. Costs what [`Timer::metrics`] does, waits as that does, and
     /// sets 13 values.
+    ///
+    /// ```
+    /// use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+    /// use moirai_timer_ext::MetricsExporter;
+    /// use moirai_timer_std::Timer;
+    /// use std::time::Duration;
+    ///
+    /// let recorder = DebuggingRecorder::new();
+    /// let recorded = recorder.snapshotter();
+    /// recorder.install().unwrap();
+    ///
+    /// let timer = Timer::new();
+    /// let mut exporter = MetricsExporter::new(timer.clone(), "mine");
+    /// timer.block_on(timer.sleep(Duration::from_millis(1)));
+    /// exporter.publish();
+    ///
+    /// let slots = recorded.snapshot().into_vec().into_iter().find_map(|(key, _, _, value)| {
+    ///     (key.key().name() == "moirai_timer_slots").then_some(value)
+    /// });
+    /// let Some(DebugValue::Gauge(slots)) = slots else { panic!("it was not published") };
+    /// assert_eq!(slots.into_inner(), timer.metrics().slots as f64);
+    /// ```
     pub fn publish(&mut self) {
         let metrics = self.timer.metrics();
         for ((.., value), counter) in COUNTERS.iter().zip(&self.counters) {
@@ -118,6 +149,16 @@ impl MetricsExporter {
     ///
     /// # Panics
     /// If `period` is zero, when it is polled.
+    ///
+    /// ```
+    /// # use moirai_timer_ext::MetricsExporter;
+    /// # use moirai_timer_std::{Timer, block_on, timeout};
+    /// # use std::time::Duration;
+    /// let exporter = MetricsExporter::new(Timer::global().clone(), "global");
+    /// let publishing = exporter.publish_every(Duration::from_secs(10));
+    /// // An executor's `spawn(publishing)`, say. It would go on for ever.
+    /// assert!(block_on(timeout(Duration::from_millis(1), publishing)).is_err());
+    /// ```
     pub async fn publish_every(mut self, period: Duration) -> Infallible {
         let mut ticks = self.timer.interval(period);
         loop {

@@ -109,6 +109,19 @@ pin_project! {
     /// Waits, and then runs a future; see [`FutureExt::delay_on`].
     ///
     /// The future is not polled before. Dropping it drops the future, and cancels the wait.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use moirai_timer_ext::{Delay, FutureExt};
+    /// use moirai_timer_std::{Timer, block_on};
+    /// use std::{future::{Ready, ready}, time::Duration};
+    ///
+    /// let start = Timer::global().now();
+    /// let later: Delay<Ready<u32>, Timer> = ready(42).delay(Duration::from_millis(1));
+    /// assert_eq!(block_on(later), 42);
+    /// assert!(Timer::global().now() - start >= Duration::from_millis(1));
+    /// # }
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Delay<F, H: Handle> {

@@ -8,15 +8,17 @@
 //! stable ones write it only if they are talked into it, and the listing names what the standard library
 //! of that compiler has. So one version is chosen, and installed if there is a rustup to ask. Where it can't
 //! be had, nothing is compared, and that is said.
+//!
+//! The same JSON tells what is shown by no example; see `examples`.
 
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
-use crate::{embedded, shell, tools, workspace};
+use crate::{embedded, examples, shell, tools, workspace};
 
 /// The compiler of the listings. Another one needs another version of the crate `public-api`.
 const COMPILER: &str = "1.95.0";
@@ -61,6 +63,11 @@ pub(crate) fn compare(sh: &Shell, published: &[Package]) -> Result<()> {
         for change in differences(&listed, &listing(sh, package, &toolchain)?) {
             changes += &format!("\n  {} {change}", package.name);
         }
+        if examples::CRATES.contains(&&**package.name) {
+            let json = serde_json::from_str(&fs::read_to_string(written(package))?)?;
+            let unshown = examples::unshown(&json);
+            ensure!(unshown.is_empty(), "no example in {} shows {unshown:?}", package.name);
+        }
     }
     if !changes.is_empty() {
         bail!(
@@ -89,16 +96,24 @@ fn place(package: &Package) -> PathBuf {
     workspace::root().join(format!("docs/api/{}.txt", package.name))
 }
 
+/// Of its own: build scripts look at the variable, so that much would be built again and again.
+fn target() -> String {
+    format!("{}/api", embedded::target_directory())
+}
+
+/// What rustdoc has written last.
+fn written(package: &Package) -> PathBuf {
+    PathBuf::from(format!("{}/doc/{}.json", target(), package.name.replace('-', "_")))
+}
+
 fn listing(sh: &Shell, package: &Package, toolchain: &Option<String>) -> Result<String> {
     let name = &**package.name;
-    // Of its own: build scripts look at the variable, so that much would be built again and again.
-    let target = format!("{}/api", embedded::target_directory());
+    let target = target();
     let rustdoc = cmd!(sh, "cargo {toolchain...} rustdoc --quiet -p {name} --lib --all-features");
     let json = ["--target-dir", &target, "--", "-Zunstable-options", "--output-format", "json"];
     let rustdoc = tools::outside(rustdoc.args(json));
     shell::run_with(&[("RUSTC_BOOTSTRAP", "1")], rustdoc.arg("--cap-lints=allow"))?;
-    let file = PathBuf::from(format!("{target}/doc/{}.json", name.replace('-', "_")));
-    let api = public_api::Builder::from_rustdoc_json(file)
+    let api = public_api::Builder::from_rustdoc_json(written(package))
         .omit_blanket_impls(true)
         .build()
         .with_context(|| format!("what Rust {COMPILER} wrote of {name}"))?;

@@ -10,11 +10,13 @@ mod cross;
 mod debian;
 mod dependents;
 mod embedded;
+mod examples;
 mod fuzz;
 mod guide;
 mod model;
 mod mutants;
 mod sanitize;
+mod semver;
 mod shell;
 mod soak;
 mod test;
@@ -43,6 +45,8 @@ enum Command {
     Test(test::Arguments),
     /// Compare the public interfaces with the listings in docs/api, or write these anew.
     Api(api::Arguments),
+    /// Tell what the changes since a release break, by the rules of versions: cargo-semver-checks.
+    Semver(semver::Arguments),
     /// Measure against the peers, in one run.
     Bench(bench::Arguments),
     /// Look for programs that the model's oracle disagrees with, led by coverage.
@@ -83,6 +87,7 @@ fn run(command: &Command) -> Result<()> {
     match command {
         Command::Test(arguments) => test::run(&sh, arguments),
         Command::Api(arguments) => api::run(&sh, arguments),
+        Command::Semver(arguments) => semver::run(&sh, arguments),
         Command::Bench(arguments) => bench::run(&sh, arguments),
         Command::Fuzz(arguments) => fuzz::run(&sh, arguments),
         Command::Sanitize(arguments) => sanitize::run(&sh, arguments),

@@ -36,7 +36,8 @@ pub(crate) fn install_with(sh: &Shell, tool: &str, arguments: &[&str]) -> Result
     Ok(search_path(sh))
 }
 
-fn search_path(sh: &Shell) -> String {
+/// The search path, with the tools of this repository first.
+pub(crate) fn search_path(sh: &Shell) -> String {
     let tools = workspace::root().join("target/tools/bin");
     let path = sh.var("PATH").unwrap_or_default();
     format!("{}:{path}", tools.display())

@@ -18,6 +18,22 @@ use moirai_timer_std::{Sleep, sleep};
 /// Waits on the global timer of `moirai-timer-std`. Creating one reads the clock and does nothing
 /// else; the first poll that has to wait arms it. Dropping it cancels. Polled after it was ready, it
 /// is ready again.
+///
+/// ```
+/// use futures_timer::Delay;
+/// use std::{future::{Future, poll_fn}, pin::Pin, task::Poll, time::Duration};
+///
+/// // What comes first: the answer, or the end of patience.
+/// let mut answer = Delay::new(Duration::from_millis(1));
+/// let mut patience = Delay::new(Duration::from_secs(5));
+/// let first = moirai_timer_std::block_on(poll_fn(|cx| {
+///     if Pin::new(&mut answer).poll(cx).is_ready() {
+///         return Poll::Ready("answer");
+///     }
+///     Pin::new(&mut patience).poll(cx).map(|()| "patience")
+/// }));
+/// assert_eq!(first, "answer");
+/// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct Delay {
     sleep: Sleep,

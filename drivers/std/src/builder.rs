@@ -65,6 +65,17 @@ impl Default for Builder {
 impl Builder {
     /// How many sleeps may be armed at once, at least; the shards share it evenly, rounded up.
     /// Memory is taken as it is needed. By default, and at most, 16.7 million a shard.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{RegisterError, Timer};
+    /// # use std::time::Duration;
+    /// let timer = Timer::builder().capacity(2).shards(1).build()?;
+    /// let hour = Duration::from_secs(3600);
+    /// let held = (timer.try_sleep(hour), timer.try_sleep(hour));
+    /// assert!(held.0.is_ok() && held.1.is_ok());
+    /// assert_eq!(timer.try_sleep(hour).unwrap_err(), RegisterError::Full);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = Some(capacity);
         self
@@ -75,12 +86,30 @@ impl Builder {
     ///
     /// Threads that arm and cancel at the same time disturb each other less with more shards; a
     /// turn looks at all of them.
+    ///
+    /// ```
+    /// # use moirai_timer_std::Timer;
+    /// let timer = Timer::builder().shards(3).build()?;
+    /// assert_eq!(timer.shard_metrics().len(), 4);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = shards;
         self
     }
 
     /// What being on time may cost.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{Precision, Timer, block_on};
+    /// # use std::time::Duration;
+    /// // Many timeouts, of which none has to be exact.
+    /// let timer = Timer::builder().precision(Precision::Relaxed).build()?;
+    /// let start = timer.now();
+    /// block_on(timer.sleep(Duration::from_millis(1)));
+    /// assert!(timer.now() - start >= Duration::from_millis(1));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         self
@@ -88,6 +117,18 @@ impl Builder {
 
     /// The tolerance of sleeps that are not given [another](crate::Sleep::with_tolerance): they are
     /// woken up to so much later, together with others. None by default; saturates.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::time::Duration;
+    /// let ms = Duration::from_millis(1);
+    /// let timer = Timer::builder().tolerance(2 * ms).build()?;
+    /// let start = timer.now();
+    /// block_on(timer.sleep(ms));
+    /// // Never early: it is woken 1 to 3 ms from its start, and what the system adds.
+    /// assert!(timer.now() - start >= ms);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = clock::nanos(tolerance);
         self
@@ -98,12 +139,30 @@ impl Builder {
     ///
     /// Enough for some hundred timers a second that are due alone; more than that are as late as
     /// the system makes them. The other precisions have no budget.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::time::Duration;
+    /// let timer = Timer::builder().spin_budget(0.0).build()?; // never spins
+    /// block_on(timer.sleep(Duration::from_millis(1)));
+    ///
+    /// let error = Timer::builder().spin_budget(1.5).build().unwrap_err();
+    /// assert_eq!(error.to_string(), "a spin budget is from 0 to 1, not 1.5");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn spin_budget(mut self, share: f64) -> Self {
         self.spin_budget = share;
         self
     }
 
     /// The name of the timer's thread, if it has one; `moirai-timer` by default.
+    ///
+    /// ```
+    /// # use moirai_timer_std::Timer;
+    /// let timer = Timer::builder().thread_name("pacer").build()?;
+    /// assert!(format!("{timer:?}").contains(r#"thread: "pacer""#));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn thread_name(mut self, name: impl Into<String>) -> Self {
         if let Drive::Thread(thread) = &mut self.drive {
             *thread = name.into();
@@ -112,6 +171,18 @@ impl Builder {
     }
 
     /// No thread: the program drives the timer, with [`Timer::block_on`].
+    ///
+    /// ```
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    /// let timer = Timer::builder().without_thread().build()?;
+    /// let answer = timer.block_on(async {
+    ///     timer.sleep(Duration::from_millis(1)).await;
+    ///     42
+    /// });
+    /// assert_eq!(answer, 42);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn without_thread(mut self) -> Self {
         self.drive = Drive::Caller(None);
         self

@@ -60,6 +60,26 @@ impl Recorder {
 /// How long after their deadlines timers fired, as a histogram with an eighth of resolution.
 ///
 /// Measured by the clock that the turn read before it woke the batch that the timer was in.
+///
+/// ```
+/// use moirai_timer_std::{Timer, block_on};
+/// use std::time::Duration;
+///
+/// let timer = Timer::new();
+/// block_on(async {
+///     for _ in 0..3 {
+///         timer.sleep(Duration::from_millis(1)).await;
+///     }
+/// });
+/// let lateness = timer.metrics().lateness;
+/// println!("half of {} within {:?}", lateness.count(), lateness.quantile(0.5));
+/// for (most, count) in lateness.buckets() {
+///     println!("{count} up to {most:?}");
+/// }
+/// assert!(lateness.quantile(0.5) <= lateness.quantile(0.99));
+/// assert_eq!(lateness.quantile(1.0), lateness.max());
+/// assert_eq!(lateness.buckets().map(|(_, count)| count).sum::<u64>(), lateness.count());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "Written", into = "Written"))]

@@ -83,10 +83,46 @@ pub use precision::Precision;
 pub use timer::Timer;
 
 /// Completes when its deadline is reached, never before; made by [`sleep`] and its relatives.
+///
+/// ```
+/// use moirai_timer_std::{Sleep, block_on, sleep};
+/// use std::time::Duration;
+///
+/// /// Ends when nothing was heard for a while.
+/// struct Watchdog {
+///     silence: Sleep,
+/// }
+///
+/// let mut dog = Watchdog { silence: sleep(Duration::from_secs(60)) };
+/// dog.silence.reset_after(Duration::from_millis(1));
+/// block_on(&mut dog.silence);
+/// assert!(dog.silence.is_elapsed());
+/// ```
 pub type Sleep = moirai_timer_core::Sleep<Timer>;
 /// A future with a deadline; made by [`timeout`].
+///
+/// ```
+/// use moirai_timer_std::{Timeout, block_on, timeout};
+/// use std::{future::{Ready, ready}, time::Duration};
+///
+/// let request: Timeout<Ready<u32>> = timeout(Duration::from_secs(5), ready(42));
+/// assert_eq!(block_on(request), Ok(42));
+/// ```
 pub type Timeout<F> = moirai_timer_core::Timeout<F, Timer>;
 /// A tick every period; made by [`interval`].
+///
+/// ```
+/// use moirai_timer_std::{Interval, block_on, interval};
+/// use std::time::Duration;
+///
+/// struct Heartbeat {
+///     beats: Interval,
+/// }
+///
+/// let mut heart = Heartbeat { beats: interval(Duration::from_millis(1)) };
+/// let first = block_on(heart.beats.tick());
+/// assert!(block_on(heart.beats.tick()) > first);
+/// ```
 pub type Interval = moirai_timer_core::Interval<Timer>;
 
 /// Waits for `duration`, counted from this call; for ever, if that is beyond the clock's range.

@@ -6,6 +6,23 @@ use crate::Lateness;
 ///
 /// With the feature `serde` it can be serialised, and read back: also by a version that counts more
 /// things than the one that wrote it, which are zero then.
+///
+/// ```
+/// # #[cfg(feature = "test-util")] {
+/// use moirai_timer_std::{Metrics, block_on, test::VirtualClock};
+/// use std::time::Duration;
+///
+/// let clock = VirtualClock::new();
+/// let timer = clock.timer();
+/// let work = timer.sleep(Duration::from_secs(1));
+/// let limit = Duration::from_secs(60);
+/// assert!(block_on(clock.auto_advance(timer.timeout(limit, work))).is_ok());
+///
+/// let Metrics { registered, fired, cancelled, armed, .. } = timer.metrics();
+/// // The work was done; its limit is not needed any more.
+/// assert_eq!((registered, fired, cancelled, armed), (2, 1, 1, 0));
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]

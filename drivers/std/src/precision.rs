@@ -4,6 +4,18 @@
 ///
 /// Figures from a virtual machine with two processors, where a parked thread wakes some 50 us
 /// late; on hardware of one's own it is a fraction of that. `docs/bench` has the measurements.
+///
+/// ```
+/// use moirai_timer_std::{Precision, Timer, block_on};
+/// use std::time::Duration;
+///
+/// // For the few timers that have to be exact, a timer of their own.
+/// let exact = Timer::builder().precision(Precision::Exact).build()?;
+/// let start = exact.now();
+/// block_on(exact.sleep(Duration::from_millis(1)));
+/// assert!(exact.now() - start >= Duration::from_millis(1));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// Wakes up a thousand times a second at most, and fires together what has come due: up to a

@@ -45,6 +45,15 @@ fn global() -> &'static Arc<Core> {
 
 impl Timer {
     /// A timer of its own, with the default settings; see [`Builder`].
+    ///
+    /// ```
+    /// # use moirai_timer_std::{Timer, block_on, sleep};
+    /// # use std::time::Duration;
+    /// // What others do on the global timer is not to be seen on this one.
+    /// let timer = Timer::new();
+    /// block_on(sleep(Duration::from_millis(1)));
+    /// assert_eq!(timer.metrics().registered, 0);
+    /// ```
     #[allow(clippy::new_without_default)]
     pub fn new() -> Timer {
         Timer { core: Some(Core::new(Builder::default())) }
@@ -72,12 +81,28 @@ impl Timer {
     }
 
     /// The timer that the functions of this crate use. It is made at the first use.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{Timer, sleep};
+    /// # use std::{future::Future, pin::pin, task::{Context, Waker}, time::Duration};
+    /// let mut sleep = pin!(sleep(Duration::from_secs(60)));
+    /// assert!(sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    /// assert_eq!(Timer::global().metrics().armed, 1);
+    /// ```
     pub fn global() -> &'static Timer {
         static HANDLE: Timer = Timer { core: None };
         &HANDLE
     }
 
     /// Settings for a timer of its own.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::time::Duration;
+    /// let timer = Timer::builder().capacity(1000).thread_name("leases").build()?;
+    /// block_on(timer.sleep(Duration::from_millis(1)));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -110,12 +135,36 @@ impl Timer {
     }
 
     /// See [`sleep`](crate::sleep).
+    ///
+    /// ```
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::time::Duration;
+    /// let timer = Timer::new();
+    /// let start = timer.now();
+    /// block_on(timer.sleep(Duration::from_millis(1)));
+    /// assert!(timer.now() - start >= Duration::from_millis(1));
+    /// ```
     #[inline]
     pub fn sleep(&self, duration: Duration) -> Sleep {
         Sleep::after(self.clone(), duration)
     }
 
     /// See [`sleep_until`](crate::sleep_until).
+    ///
+    /// ```
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::time::Duration;
+    /// // Steady, however long the work takes.
+    /// let timer = Timer::new();
+    /// let start = timer.now();
+    /// block_on(async {
+    ///     for round in 1..=3 {
+    ///         let due = start + round * Duration::from_millis(1);
+    ///         timer.sleep_until(due).await;
+    ///         assert!(timer.now() >= due);
+    ///     }
+    /// });
+    /// ```
     #[inline]
     pub fn sleep_until(&self, deadline: Instant) -> Sleep {
         Sleep::at(self.clone(), deadline)
@@ -160,16 +209,44 @@ impl Timer {
     ///
     /// # Errors
     /// As for [`try_sleep`](Self::try_sleep).
+    ///
+    /// ```
+    /// # use moirai_timer_std::Timer;
+    /// # use std::time::Duration;
+    /// let timer = Timer::new();
+    /// let deadline = timer.now() + Duration::from_secs(1);
+    /// let sleep = timer.try_sleep_until(deadline)?;
+    /// assert_eq!(sleep.deadline(), deadline);
+    /// # Ok::<(), moirai_timer_std::RegisterError>(())
+    /// ```
     pub fn try_sleep_until(&self, deadline: Instant) -> Result<Sleep, RegisterError> {
         self.sleep_until(deadline).reserved()
     }
 
     /// See [`timeout`](crate::timeout).
+    ///
+    /// ```
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::{future::pending, time::Duration};
+    /// let timer = Timer::new();
+    /// let ms = Duration::from_millis(1);
+    /// assert_eq!(block_on(timer.timeout(1000 * ms, async { 42 })), Ok(42));
+    /// assert!(block_on(timer.timeout(ms, pending::<()>())).is_err());
+    /// ```
     pub fn timeout<F: IntoFuture>(&self, duration: Duration, future: F) -> Timeout<F::IntoFuture> {
         Timeout::new(future.into_future(), self.sleep(duration))
     }
 
     /// See [`timeout_at`](crate::timeout_at).
+    ///
+    /// ```
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::{future::pending, time::Duration};
+    /// let timer = Timer::new();
+    /// let deadline = timer.now() + Duration::from_millis(1);
+    /// assert!(block_on(timer.timeout_at(deadline, pending::<()>())).is_err());
+    /// assert!(timer.now() >= deadline);
+    /// ```
     pub fn timeout_at<F: IntoFuture>(
         &self,
         deadline: Instant,
@@ -182,6 +259,16 @@ impl Timer {
     ///
     /// # Panics
     /// If `period` is zero.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::time::Duration;
+    /// let mut ticks = Timer::new().interval(Duration::from_millis(1));
+    /// block_on(async {
+    ///     let first = ticks.tick().await;
+    ///     assert!(ticks.tick().await > first);
+    /// });
+    /// ```
     #[track_caller]
     pub fn interval(&self, period: Duration) -> Interval {
         self.interval_at(self.now(), period)
@@ -191,6 +278,15 @@ impl Timer {
     ///
     /// # Panics
     /// If `period` is zero.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::time::Duration;
+    /// let timer = Timer::new();
+    /// let start = timer.now() + Duration::from_millis(1);
+    /// let mut ticks = timer.interval_at(start, Duration::from_secs(1));
+    /// assert_eq!(block_on(ticks.tick()), start);
+    /// ```
     #[track_caller]
     pub fn interval_at(&self, start: Instant, period: Duration) -> Interval {
         Interval::new(self.sleep_until(start), period)
@@ -301,6 +397,14 @@ impl Timer {
     }
 
     /// Whether [`shutdown`](Self::shutdown) was called.
+    ///
+    /// ```
+    /// # use moirai_timer_std::Timer;
+    /// let timer = Timer::new();
+    /// let handle = timer.clone();
+    /// timer.shutdown();
+    /// assert!(handle.is_shut_down());
+    /// ```
     pub fn is_shut_down(&self) -> bool {
         self.core().shards[0].is_shut_down()
     }

@@ -32,6 +32,16 @@ fn new_core(limit: u32) -> Arc<Core> {
 ///
 /// A handle; clones refer to the same timer. The [global](Timer::global) one serves most programs.
 /// Sleeps hold a handle too, so a timer lives, and fires, as long as anything waits for it.
+///
+/// ```no_run
+/// use moirai_timer_wasm::Timer;
+/// use std::time::Duration;
+/// # async fn example() {
+/// let timer = Timer::new();
+/// timer.sleep(Duration::from_millis(20)).await;
+/// assert_eq!(timer.metrics().fired, 1);
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Timer {
     /// None is the global timer of the thread.
@@ -41,11 +51,30 @@ pub struct Timer {
 impl Timer {
     /// The timer of this page or worker, which the functions of this crate use. It is made at the first
     /// use.
+    ///
+    /// ```no_run
+    /// # use moirai_timer_wasm::{Timer, sleep};
+    /// # use std::time::Duration;
+    /// # async fn example() {
+    /// sleep(Duration::from_millis(20)).await;
+    /// assert!(Timer::global().metrics().fired > 0);
+    /// # }
+    /// ```
     pub const fn global() -> Timer {
         Timer { core: None }
     }
 
     /// A timer of its own.
+    ///
+    /// ```no_run
+    /// # use moirai_timer_wasm::Timer;
+    /// # use std::time::Duration;
+    /// # async fn example() {
+    /// // What others do on the global timer is not to be seen on this one.
+    /// let timer = Timer::new();
+    /// assert_eq!(timer.metrics().registered, 0);
+    /// # }
+    /// ```
     #[allow(clippy::new_without_default)]
     pub fn new() -> Timer {
         Timer { core: Some(new_core(MOST)) }
@@ -53,6 +82,14 @@ impl Timer {
 
     /// A timer of its own, on which `capacity` sleeps can be armed at the same time: at least one, and
     /// 2^24 - 64 at most, to which larger numbers are cut.
+    ///
+    /// ```no_run
+    /// # use moirai_timer_wasm::{RegisterError, Timer};
+    /// # use std::time::Duration;
+    /// let timer = Timer::with_capacity(1);
+    /// let first = timer.try_sleep(Duration::from_secs(1)).expect("there is room for one");
+    /// assert_eq!(timer.try_sleep(Duration::from_secs(1)).unwrap_err(), RegisterError::Full);
+    /// ```
     pub fn with_capacity(capacity: usize) -> Timer {
         let limit = capacity.clamp(1, MOST as usize) as u32;
         Timer { core: Some(new_core(limit)) }
@@ -63,21 +100,64 @@ impl Timer {
     }
 
     /// The present: what [`Instant::now`] says.
+    ///
+    /// ```no_run
+    /// # use moirai_timer_wasm::Timer;
+    /// # use std::time::Duration;
+    /// # async fn example() {
+    /// let timer = Timer::global();
+    /// let deadline = timer.now() + Duration::from_millis(20);
+    /// timer.sleep_until(deadline).await;
+    /// assert!(timer.now() >= deadline);
+    /// # }
+    /// ```
     pub fn now(&self) -> Instant {
         Instant::now()
     }
 
     /// See [`sleep`](crate::sleep).
+    ///
+    /// ```no_run
+    /// # use moirai_timer_wasm::Timer;
+    /// # use std::time::Duration;
+    /// # async fn example() {
+    /// Timer::new().sleep(Duration::from_millis(20)).await;
+    /// # }
+    /// ```
     pub fn sleep(&self, duration: Duration) -> Sleep {
         Sleep::after(self.clone(), duration)
     }
 
     /// See [`sleep_until`](crate::sleep_until).
+    ///
+    /// ```no_run
+    /// # use moirai_timer_wasm::Timer;
+    /// # use std::time::Duration;
+    /// # async fn example() {
+    /// // Steady, however long the drawing takes.
+    /// let timer = Timer::global();
+    /// let start = timer.now();
+    /// for frame in 1..=3 {
+    ///     timer.sleep_until(start + frame * Duration::from_millis(40)).await;
+    /// }
+    /// # }
+    /// ```
     pub fn sleep_until(&self, deadline: Instant) -> Sleep {
         Sleep::at(self.clone(), deadline)
     }
 
     /// A sleep that never completes, until it is reset. Takes no slot.
+    ///
+    /// ```no_run
+    /// # use moirai_timer_wasm::Timer;
+    /// # use std::time::Duration;
+    /// # async fn example() {
+    /// let mut sleep = Timer::global().never();
+    /// assert!(!sleep.is_elapsed());
+    /// sleep.reset_after(Duration::from_millis(20));
+    /// sleep.await;
+    /// # }
+    /// ```
     pub fn never(&self) -> Sleep {
         Sleep::never(self.clone())
     }
@@ -87,6 +167,16 @@ impl Timer {
     /// # Errors
     /// [`Full`](RegisterError::Full) if as many sleeps as the timer's capacity hold a slot, and
     /// [`ShutDown`](RegisterError::ShutDown).
+    ///
+    /// ```no_run
+    /// # use moirai_timer_wasm::Timer;
+    /// # use std::time::Duration;
+    /// # async fn example() -> Result<(), moirai_timer_wasm::RegisterError> {
+    /// let sleep = Timer::global().try_sleep(Duration::from_secs(1))?;
+    /// sleep.await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_sleep(&self, duration: Duration) -> Result<Sleep, RegisterError> {
         self.sleep(duration).reserved()
     }
@@ -95,16 +185,48 @@ impl Timer {
     ///
     /// # Errors
     /// As for [`try_sleep`](Self::try_sleep).
+    ///
+    /// ```no_run
+    /// # use moirai_timer_wasm::Timer;
+    /// # use std::time::Duration;
+    /// # async fn example() -> Result<(), moirai_timer_wasm::RegisterError> {
+    /// let timer = Timer::global();
+    /// let deadline = timer.now() + Duration::from_secs(1);
+    /// let sleep = timer.try_sleep_until(deadline)?;
+    /// assert_eq!(sleep.deadline(), deadline);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_sleep_until(&self, deadline: Instant) -> Result<Sleep, RegisterError> {
         self.sleep_until(deadline).reserved()
     }
 
     /// See [`timeout`](crate::timeout).
+    ///
+    /// ```no_run
+    /// # use moirai_timer_wasm::Timer;
+    /// # use std::{future::pending, time::Duration};
+    /// # async fn example() {
+    /// let timer = Timer::new();
+    /// assert!(timer.timeout(Duration::from_millis(20), pending::<()>()).await.is_err());
+    /// # }
+    /// ```
     pub fn timeout<F: IntoFuture>(&self, duration: Duration, future: F) -> Timeout<F::IntoFuture> {
         Timeout::new(future.into_future(), self.sleep(duration))
     }
 
     /// See [`timeout_at`](crate::timeout_at).
+    ///
+    /// ```no_run
+    /// # use moirai_timer_wasm::Timer;
+    /// # use std::{future::pending, time::Duration};
+    /// # async fn example() {
+    /// let timer = Timer::new();
+    /// let deadline = timer.now() + Duration::from_millis(20);
+    /// assert!(timer.timeout_at(deadline, pending::<()>()).await.is_err());
+    /// assert!(timer.now() >= deadline);
+    /// # }
+    /// ```
     pub fn timeout_at<F: IntoFuture>(
         &self,
         deadline: Instant,
@@ -117,6 +239,16 @@ impl Timer {
     ///
     /// # Panics
     /// If `period` is zero.
+    ///
+    /// ```no_run
+    /// # use moirai_timer_wasm::Timer;
+    /// # use std::time::Duration;
+    /// # async fn example() {
+    /// let mut ticks = Timer::new().interval(Duration::from_millis(20));
+    /// let first = ticks.tick().await;
+    /// assert!(ticks.tick().await > first);
+    /// # }
+    /// ```
     #[track_caller]
     pub fn interval(&self, period: Duration) -> Interval {
         self.interval_at(self.now(), period)
@@ -126,6 +258,17 @@ impl Timer {
     ///
     /// # Panics
     /// If `period` is zero.
+    ///
+    /// ```no_run
+    /// # use moirai_timer_wasm::Timer;
+    /// # use std::time::Duration;
+    /// # async fn example() {
+    /// let timer = Timer::new();
+    /// let start = timer.now() + Duration::from_millis(20);
+    /// let mut ticks = timer.interval_at(start, Duration::from_secs(1));
+    /// assert_eq!(ticks.tick().await, start);
+    /// # }
+    /// ```
     #[track_caller]
     pub fn interval_at(&self, start: Instant, period: Duration) -> Interval {
         Interval::new(self.sleep_until(start), period)
@@ -133,11 +276,27 @@ impl Timer {
 
     /// Wakes what is due, and says when the next is. The event loop turns the timer by itself: this is
     /// for a program that is busy for long, and lets its other tasks go on meanwhile.
+    ///
+    /// ```no_run
+    /// # use moirai_timer_wasm::Timer;
+    /// # fn decode(_: &[u8]) {}
+    /// fn work(parts: &[&[u8]]) {
+    ///     for part in parts {
+    ///         decode(part);
+    ///         Timer::global().turn();
+    ///     }
+    /// }
+    /// ```
     pub fn turn(&self) -> Option<Instant> {
         self.core().turn().map(clock::instant_at)
     }
 
     /// The earliest deadline that the timer knows of, without waking anything.
+    ///
+    /// ```no_run
+    /// # use moirai_timer_wasm::Timer;
+    /// assert_eq!(Timer::new().next_deadline(), None);
+    /// ```
     pub fn next_deadline(&self) -> Option<Instant> {
         let core = self.core();
         core.drain();
@@ -145,17 +304,44 @@ impl Timer {
     }
 
     /// What has happened so far. All zero within a turn, in a waker that the timer wakes.
+    ///
+    /// ```no_run
+    /// # use moirai_timer_wasm::Timer;
+    /// # use std::time::Duration;
+    /// # async fn example() {
+    /// let timer = Timer::new();
+    /// timer.sleep(Duration::from_millis(20)).await;
+    /// let metrics = timer.metrics();
+    /// assert_eq!((metrics.registered, metrics.fired), (1, 1));
+    /// # }
+    /// ```
     pub fn metrics(&self) -> Metrics {
         self.core().metrics().unwrap_or_default()
     }
 
     /// Refuses new sleeps from now on: `try_sleep` fails, and a plain `sleep` wakes its own task
     /// over and over until it is due, as when the timer is full. What is armed fires on time.
+    ///
+    /// ```no_run
+    /// # use moirai_timer_wasm::{RegisterError, Timer};
+    /// # use std::time::Duration;
+    /// let timer = Timer::new();
+    /// timer.shutdown();
+    /// assert_eq!(timer.try_sleep(Duration::from_secs(1)).unwrap_err(), RegisterError::ShutDown);
+    /// ```
     pub fn shutdown(&self) {
         self.core().shutdown();
     }
 
     /// Whether [`shutdown`](Self::shutdown) was called.
+    ///
+    /// ```no_run
+    /// # use moirai_timer_wasm::Timer;
+    /// let timer = Timer::new();
+    /// let handle = timer.clone();
+    /// timer.shutdown();
+    /// assert!(handle.is_shut_down());
+    /// ```
     pub fn is_shut_down(&self) -> bool {
         self.core().is_shut_down()
     }

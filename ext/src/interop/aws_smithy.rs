@@ -26,11 +26,31 @@ pub struct SmithySleep(Timer);
 
 impl SmithySleep {
     /// The global timer, for Smithy.
+    ///
+    /// ```
+    /// # use aws_smithy_async::rt::sleep::AsyncSleep;
+    /// # use moirai_timer_ext::interop::SmithySleep;
+    /// # use std::time::{Duration, Instant};
+    /// let start = Instant::now();
+    /// moirai_timer_std::block_on(SmithySleep::new().sleep(Duration::from_millis(1)));
+    /// assert!(start.elapsed() >= Duration::from_millis(1));
+    /// ```
     pub fn new() -> Self {
         Self::on(Timer::global().clone())
     }
 
     /// `timer`, for Smithy.
+    ///
+    /// ```
+    /// # use aws_smithy_async::rt::sleep::AsyncSleep;
+    /// # use moirai_timer_ext::interop::SmithySleep;
+    /// # use moirai_timer_std::{Precision, Timer, block_on};
+    /// # use std::time::Duration;
+    /// // Timeouts of requests need not be exact.
+    /// let timer = Timer::builder().precision(Precision::Relaxed).build()?;
+    /// block_on(SmithySleep::on(timer).sleep(Duration::from_millis(1)));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn on(timer: Timer) -> Self {
         SmithySleep(timer)
     }

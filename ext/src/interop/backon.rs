@@ -48,11 +48,41 @@ pub struct BackonSleeper(Timer);
 
 impl BackonSleeper {
     /// The global timer, for `backon`.
+    ///
+    /// ```
+    /// # use backon::{ConstantBuilder, Retryable};
+    /// # use moirai_timer_ext::interop::BackonSleeper;
+    /// # use std::{cell::Cell, time::Duration};
+    /// let tries = Cell::new(0);
+    /// let fetch = async || {
+    ///     tries.set(tries.get() + 1);
+    ///     if tries.get() < 2 { Err("503") } else { Ok("200") }
+    /// };
+    /// let pauses = ConstantBuilder::default().with_delay(Duration::from_millis(1));
+    /// let answer = fetch.retry(pauses).sleep(BackonSleeper::new());
+    /// assert_eq!(moirai_timer_std::block_on(answer.into_future()), Ok("200"));
+    /// ```
     pub fn new() -> Self {
         Self::on(Timer::global().clone())
     }
 
     /// `timer`, for `backon`.
+    ///
+    /// ```
+    /// # use backon::{ConstantBuilder, Retryable};
+    /// # use moirai_timer_ext::interop::BackonSleeper;
+    /// # use std::{cell::Cell, time::Duration};
+    /// let tries = Cell::new(0);
+    /// let fetch = async || {
+    ///     tries.set(tries.get() + 1);
+    ///     if tries.get() < 2 { Err("503") } else { Ok("200") }
+    /// };
+    /// let pauses = ConstantBuilder::default().with_delay(Duration::from_millis(1));
+    /// let timer = moirai_timer_std::Timer::builder().without_thread().build()?;
+    /// let answer = fetch.retry(pauses).sleep(BackonSleeper::on(timer.clone()));
+    /// assert_eq!(timer.block_on(answer.into_future()), Ok("200"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn on(timer: Timer) -> Self {
         BackonSleeper(timer)
     }

@@ -30,11 +30,32 @@ pub struct HalDelay(Timer);
 
 impl HalDelay {
     /// Delays by the global timer.
+    ///
+    /// ```
+    /// # use embedded_hal::delay::DelayNs;
+    /// # use moirai_timer_ext::interop::HalDelay;
+    /// # use std::time::{Duration, Instant};
+    /// let start = Instant::now();
+    /// HalDelay::new().delay_ms(1); // blocks this thread
+    /// assert!(start.elapsed() >= Duration::from_millis(1));
+    /// ```
     pub fn new() -> Self {
         Self::on(Timer::global().clone())
     }
 
     /// Delays by `timer`.
+    ///
+    /// ```
+    /// # use embedded_hal::delay::DelayNs;
+    /// # use moirai_timer_ext::interop::HalDelay;
+    /// # use moirai_timer_std::{Precision, Timer};
+    /// // A driver that counts microseconds gets them.
+    /// let timer = Timer::builder().precision(Precision::Exact).build()?;
+    /// let start = timer.now();
+    /// HalDelay::on(timer.clone()).delay_us(100);
+    /// assert!((timer.now() - start).as_micros() >= 100);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn on(timer: Timer) -> Self {
         HalDelay(timer)
     }

@@ -37,11 +37,36 @@ pub struct HyperTimer(Timer);
 
 impl HyperTimer {
     /// The global timer, for hyper.
+    ///
+    /// ```
+    /// # use hyper::rt::Timer as _;
+    /// # use moirai_timer_ext::interop::HyperTimer;
+    /// # use std::time::Duration;
+    /// // As hyper does.
+    /// let timer = HyperTimer::new();
+    /// let mut sleep = timer.sleep(Duration::from_secs(3600));
+    /// let soon = timer.now() + Duration::from_millis(1);
+    /// timer.reset(&mut sleep, soon);
+    /// moirai_timer_std::block_on(sleep);
+    /// assert!(timer.now() >= soon);
+    /// ```
     pub fn new() -> Self {
         Self::on(Timer::global().clone())
     }
 
     /// `timer`, for hyper.
+    ///
+    /// ```
+    /// # use hyper::server::conn::http1;
+    /// # use moirai_timer_ext::interop::HyperTimer;
+    /// # use moirai_timer_std::{Precision, Timer};
+    /// # use std::time::Duration;
+    /// // Idle connections need not be closed to the microsecond.
+    /// let timer = Timer::builder().precision(Precision::Relaxed).build()?;
+    /// let mut server = http1::Builder::new();
+    /// server.timer(HyperTimer::on(timer)).header_read_timeout(Duration::from_secs(10));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn on(timer: Timer) -> Self {
         HyperTimer(timer)
     }

@@ -40,11 +40,33 @@ pub struct QuinnRuntime<R> {
 
 impl<R: Runtime> QuinnRuntime<R> {
     /// The global timer, and the tasks and sockets of `runtime`.
+    ///
+    /// ```
+    /// # use moirai_timer_ext::interop::QuinnRuntime;
+    /// # use quinn::{Runtime, TokioRuntime};
+    /// # use std::{future::poll_fn, time::Duration};
+    /// // As quinn does; of tokio, nothing is needed for that.
+    /// let runtime = QuinnRuntime::new(TokioRuntime);
+    /// let deadline = runtime.now() + Duration::from_millis(1);
+    /// let mut timer = runtime.new_timer(deadline);
+    /// moirai_timer_std::block_on(poll_fn(|cx| timer.as_mut().poll(cx)));
+    /// assert!(runtime.now() >= deadline);
+    /// ```
     pub fn new(runtime: R) -> Self {
         Self::on(Timer::global().clone(), runtime)
     }
 
     /// `timer`, and the tasks and sockets of `runtime`.
+    ///
+    /// ```
+    /// # use moirai_timer_ext::interop::QuinnRuntime;
+    /// # use moirai_timer_std::Timer;
+    /// # use quinn::{Runtime, TokioRuntime};
+    /// let timer = Timer::builder().thread_name("quic").build()?;
+    /// let runtime = QuinnRuntime::on(timer.clone(), TokioRuntime);
+    /// assert!(runtime.now() <= timer.now());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn on(timer: Timer, runtime: R) -> Self {
         QuinnRuntime { timer, runtime }
     }

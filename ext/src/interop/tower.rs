@@ -41,11 +41,34 @@ pub struct TowerTimeoutLayer {
 
 impl TowerTimeoutLayer {
     /// Timeouts by the global timer.
+    ///
+    /// ```
+    /// # use moirai_timer_ext::interop::TowerTimeoutLayer;
+    /// # use std::{convert::Infallible, time::Duration};
+    /// # use tower::{Service, ServiceBuilder};
+    /// let mut service = ServiceBuilder::new()
+    ///     .layer(TowerTimeoutLayer::new(Duration::from_secs(5)))
+    ///     .service_fn(async |name: &str| Ok::<_, Infallible>(name.len()));
+    /// assert_eq!(moirai_timer_std::block_on(service.call("four")).unwrap(), 4);
+    /// ```
     pub fn new(timeout: Duration) -> Self {
         Self::on(Timer::global().clone(), timeout)
     }
 
     /// Timeouts by `timer`.
+    ///
+    /// ```
+    /// # use moirai_timer_ext::interop::TowerTimeoutLayer;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::{convert::Infallible, future::pending, time::Duration};
+    /// # use tower::{Service, ServiceBuilder};
+    /// let timer = Timer::builder().without_thread().build()?;
+    /// let mut service = ServiceBuilder::new()
+    ///     .layer(TowerTimeoutLayer::on(timer.clone(), Duration::from_millis(1)))
+    ///     .service_fn(|_: &str| pending::<Result<(), Infallible>>());
+    /// assert!(timer.block_on(service.call("hello?")).is_err());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn on(timer: Timer, timeout: Duration) -> Self {
         TowerTimeoutLayer { timer, timeout }
     }
@@ -60,6 +83,22 @@ impl<S> Layer<S> for TowerTimeoutLayer {
 }
 
 /// A service whose requests have a timeout; made by [`TowerTimeoutLayer`].
+///
+/// ```
+/// use moirai_timer_ext::interop::{TowerTimeout, TowerTimeoutLayer};
+/// use std::time::Duration;
+/// use tower::Layer;
+///
+/// /// A service that others call: the timeout is part of its type.
+/// struct Api<S> {
+///     service: TowerTimeout<S>,
+/// }
+///
+/// let service = tower::service_fn(async |name: &str| Ok::<_, std::fmt::Error>(name.len()));
+/// let mut api = Api { service: TowerTimeoutLayer::new(Duration::from_secs(5)).layer(service) };
+/// let answer = tower::Service::call(&mut api.service, "four");
+/// assert_eq!(moirai_timer_std::block_on(answer).unwrap(), 4);
+/// ```
 #[derive(Clone, Debug)]
 pub struct TowerTimeout<S> {
     service: S,
@@ -88,6 +127,17 @@ pin_project! {
     /// A request that has a timeout; made by [`TowerTimeout`].
     ///
     /// Dropping it drops the request.
+    ///
+    /// ```
+    /// use moirai_timer_ext::interop::{TowerTimeoutFuture, TowerTimeoutLayer};
+    /// use std::{convert::Infallible, future::{Ready, ready}, time::Duration};
+    /// use tower::{Layer, Service};
+    ///
+    /// let service = tower::service_fn(|name: &str| ready(Ok::<_, Infallible>(name.len())));
+    /// let mut service = TowerTimeoutLayer::new(Duration::from_secs(5)).layer(service);
+    /// let answer: TowerTimeoutFuture<Ready<_>> = service.call("four");
+    /// assert_eq!(moirai_timer_std::block_on(answer).unwrap(), 4);
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct TowerTimeoutFuture<F> {

@@ -20,6 +20,21 @@ pin_project! {
     ///
     /// Reads the clock for each item. A stream that always has one is left now and then, for other
     /// tasks. Allocates one vector a chunk. Dropping it drops the items that it holds.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use futures_util::{StreamExt as _, stream};
+    /// use moirai_timer_ext::{StreamExt as _, ChunksTimeout};
+    /// use moirai_timer_std::{Timer, block_on};
+    /// use std::time::Duration;
+    ///
+    /// // Three come at once, and no more for now.
+    /// let rows = stream::iter([1, 2, 3]).chain(stream::pending());
+    /// let mut inserts: ChunksTimeout<_, Timer> = rows.chunks_timeout(2, Duration::from_millis(1));
+    /// assert_eq!(block_on(inserts.next()), Some(vec![1, 2]));
+    /// assert_eq!(block_on(inserts.next()), Some(vec![3]));
+    /// # }
+    /// ```
     #[derive(Debug)]
     #[must_use = "streams do nothing unless polled"]
     pub struct ChunksTimeout<S: Stream, H: Handle> {

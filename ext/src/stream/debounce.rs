@@ -19,6 +19,20 @@ pin_project! {
     ///
     /// Earlier items of such a run are dropped. Each item moves the deadline of a sleep that is armed
     /// already, which is one compare-and-swap.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use futures_util::{StreamExt as _, stream};
+    /// use moirai_timer_ext::{StreamExt as _, Debounce};
+    /// use moirai_timer_std::{Timer, block_on};
+    /// use std::time::Duration;
+    ///
+    /// // Somebody types, and stops.
+    /// let typed = stream::iter(["m", "mo", "moi"]).chain(stream::pending());
+    /// let mut searches: Debounce<_, Timer> = typed.debounce(Duration::from_millis(1));
+    /// assert_eq!(block_on(searches.next()), Some("moi"));
+    /// # }
+    /// ```
     #[derive(Debug)]
     #[must_use = "streams do nothing unless polled"]
     pub struct Debounce<S: Stream, H: Handle> {

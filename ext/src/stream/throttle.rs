@@ -14,6 +14,21 @@ pin_project! {
     ///
     /// Nothing is lost: the stream within is not polled until the next item may come. The first one
     /// comes at once, and the end when the stream is asked the next time.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use futures_util::{StreamExt as _, stream};
+    /// use moirai_timer_ext::{StreamExt as _, Throttle};
+    /// use moirai_timer_std::{Timer, block_on};
+    /// use std::time::Duration;
+    ///
+    /// let ms = Duration::from_millis(1);
+    /// let start = Timer::global().now();
+    /// let letters: Throttle<_, Timer> = stream::iter(['a', 'b', 'c']).throttle(ms);
+    /// assert_eq!(block_on(letters.collect::<Vec<_>>()), ['a', 'b', 'c']);
+    /// assert!(Timer::global().now() - start >= 2 * ms);
+    /// # }
+    /// ```
     #[derive(Debug)]
     #[must_use = "streams do nothing unless polled"]
     pub struct Throttle<S, H: Handle> {

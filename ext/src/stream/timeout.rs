@@ -15,6 +15,21 @@ pin_project! {
     /// The time counts from the poll that finds no item, not from the item before: what the consumer
     /// takes for itself is not the stream's fault. After an error it may be polled on, and waits
     /// for another `duration`: each is what `timeout(duration, stream.next())` would give.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use futures_util::{StreamExt as _, stream};
+    /// use moirai_timer_ext::{StreamExt as _, StreamTimeout};
+    /// use moirai_timer_std::{Timer, block_on};
+    /// use std::time::Duration;
+    ///
+    /// let items = stream::iter([1, 2]).chain(stream::pending());
+    /// let mut items: StreamTimeout<_, Timer> = items.timeout(Duration::from_millis(1));
+    /// assert_eq!(block_on(items.next()), Some(Ok(1)));
+    /// assert_eq!(block_on(items.next()), Some(Ok(2)));
+    /// assert!(block_on(items.next()).unwrap().is_err());
+    /// # }
+    /// ```
     #[derive(Debug)]
     #[must_use = "streams do nothing unless polled"]
     pub struct StreamTimeout<S, H: Handle> {

@@ -97,6 +97,17 @@ pub fn sleep_until_boot(deadline: BootInstant) -> BootSleep {
 /// [`Instant`](std::time::Instant)'s, which runs through suspends on Windows.
 ///
 /// Never goes back. Not to be compared with that of another machine, or of another time namespace.
+///
+/// ```
+/// use moirai_timer_std::clocks::BootInstant;
+/// use std::time::Duration;
+///
+/// let granted = BootInstant::now();
+/// let ends = granted.checked_add(Duration::from_secs(30)).unwrap();
+/// assert_eq!(ends - granted, Duration::from_secs(30));
+/// assert_eq!(ends.since_boot(), granted.since_boot() + Duration::from_secs(30));
+/// assert_eq!(ends.checked_add(Duration::MAX), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BootInstant(pub(crate) Duration);
 
@@ -182,8 +193,32 @@ impl Moment for BootInstant {
 }
 
 /// Completes when the wall clock shows its deadline; made by [`sleep_until_system`].
+///
+/// ```
+/// use moirai_timer_std::clocks::{SystemSleep, sleep_until_system};
+/// use std::time::SystemTime;
+///
+/// struct Alarm {
+///     rings: SystemSleep,
+/// }
+///
+/// let alarm = Alarm { rings: sleep_until_system(SystemTime::UNIX_EPOCH) };
+/// assert!(alarm.rings.is_elapsed());
+/// ```
 pub type SystemSleep = ClockSleep<SystemTime>;
 /// Completes at its deadline on the clock that counts suspends; made by [`sleep_until_boot`].
+///
+/// ```
+/// use moirai_timer_std::clocks::{BootInstant, BootSleep, sleep_until_boot};
+/// use std::time::Duration;
+///
+/// struct Lease {
+///     ends: BootSleep,
+/// }
+///
+/// let lease = Lease { ends: sleep_until_boot(BootInstant::now() + Duration::from_secs(30)) };
+/// assert!(!lease.ends.is_elapsed());
+/// ```
 pub type BootSleep = ClockSleep<BootInstant>;
 
 /// A sleep by the clock of `M`, which is [`SystemTime`] or [`BootInstant`].
@@ -195,6 +230,19 @@ pub type BootSleep = ClockSleep<BootInstant>;
 /// # Cancellation
 ///
 /// Dropping it cancels, as with [`Sleep`], and takes a short lock if it has waited.
+///
+/// ```
+/// use moirai_timer_std::{block_on, clocks::sleep_until_system};
+/// use std::time::{Duration, SystemTime};
+///
+/// let now = SystemTime::now();
+/// let mut alarm = sleep_until_system(now + Duration::from_secs(3600));
+/// assert_eq!(alarm.deadline(), now + Duration::from_secs(3600));
+/// assert!(!alarm.is_elapsed());
+/// alarm.reset(now);
+/// block_on(&mut alarm);
+/// assert!(alarm.is_elapsed());
+/// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct ClockSleep<M: Moment> {
     timer: Timer,
@@ -304,6 +352,19 @@ impl Timer {
 
     /// The present, by the clock that counts suspends: [`BootInstant::now`], unless it is the timer of a
     /// virtual clock.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")] {
+    /// # use moirai_timer_std::{block_on, test::VirtualClock};
+    /// # use std::time::Duration;
+    /// let clock = VirtualClock::new();
+    /// let timer = clock.timer();
+    /// let (awake, running) = (timer.now(), timer.boot_now());
+    /// block_on(clock.suspend(Duration::from_secs(3600)));
+    /// assert_eq!(timer.now() - awake, Duration::ZERO);
+    /// assert_eq!(timer.boot_now() - running, Duration::from_secs(3600));
+    /// # }
+    /// ```
     pub fn boot_now(&self) -> BootInstant {
         match self.clock() {
             Clock::System => BootInstant::now(),

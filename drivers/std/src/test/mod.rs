@@ -101,6 +101,15 @@ pub struct VirtualClock {
 
 impl VirtualClock {
     /// A clock of its own.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{block_on, test::VirtualClock};
+    /// # use std::time::Duration;
+    /// // One does not move the other.
+    /// let (clock, other) = (VirtualClock::new(), VirtualClock::new());
+    /// block_on(clock.advance(Duration::from_secs(1)));
+    /// assert_eq!(other.elapsed(), Duration::ZERO);
+    /// ```
     #[allow(clippy::new_without_default)]
     pub fn new() -> VirtualClock {
         Self::with_time(VirtualTime::new(None))
@@ -137,21 +146,63 @@ impl VirtualClock {
     /// The timer that goes by this clock.
     ///
     /// It has no thread. Its [`block_on`](Timer::block_on) waits for whoever moves the clock.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{block_on, test::VirtualClock};
+    /// # use std::time::Duration;
+    /// let clock = VirtualClock::new();
+    /// let timer = clock.timer();
+    /// block_on(clock.auto_advance(timer.sleep(Duration::from_secs(3600))));
+    /// assert_eq!(timer.metrics().fired, 1);
+    /// ```
     pub fn timer(&self) -> Timer {
         Timer::from_core(self.core.clone())
     }
 
     /// What the clock shows: the same as [`Timer::now`] of its timer.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{block_on, test::VirtualClock};
+    /// # use std::time::Duration;
+    /// let clock = VirtualClock::new();
+    /// let later = clock.now() + Duration::from_secs(60);
+    /// block_on(clock.advance_to(later));
+    /// assert_eq!((clock.now(), clock.timer().now()), (later, later));
+    /// ```
     pub fn now(&self) -> Instant {
         clock::instant_at(self.time.now())
     }
 
     /// How far the clock has been moved.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{block_on, test::VirtualClock};
+    /// # use std::time::Duration;
+    /// let clock = VirtualClock::new();
+    /// let mut ticks = clock.timer().interval(Duration::from_secs(60));
+    /// block_on(clock.auto_advance(async {
+    ///     for _ in 0..3 {
+    ///         ticks.tick().await;
+    ///     }
+    /// }));
+    /// // The first comes at once.
+    /// assert_eq!(clock.elapsed(), Duration::from_secs(120));
+    /// ```
     pub fn elapsed(&self) -> Duration {
         time::elapsed(self.time.now())
     }
 
     /// How many sleeps are armed.
+    ///
+    /// ```
+    /// # use moirai_timer_std::test::VirtualClock;
+    /// # use std::{future::Future, pin::pin, task::{Context, Waker}, time::Duration};
+    /// let clock = VirtualClock::new();
+    /// let mut sleep = pin!(clock.timer().sleep(Duration::from_secs(60)));
+    /// assert_eq!(clock.armed(), 0); // not yet: it waits to be polled
+    /// assert!(sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    /// assert_eq!(clock.armed(), 1);
+    /// ```
     pub fn armed(&self) -> u64 {
         self.timer().metrics().armed
     }

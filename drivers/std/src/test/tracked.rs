@@ -130,6 +130,17 @@ pin_project! {
     /// A future that a virtual clock waits for; see [`VirtualClock::track`].
     ///
     /// Polls the future within, whose output it has. Dropping it drops the future.
+    ///
+    /// ```
+    /// use moirai_timer_std::{Sleep, block_on, test::{Tracked, VirtualClock}};
+    /// use std::time::Duration;
+    ///
+    /// let clock = VirtualClock::new();
+    /// let pause: Tracked<Sleep> = clock.track(clock.timer().sleep(Duration::from_secs(60)));
+    /// let task = std::thread::spawn(|| block_on(pause));
+    /// block_on(clock.advance(Duration::from_secs(60)));
+    /// task.join().unwrap();
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Tracked<F> {
@@ -184,6 +195,17 @@ pin_project! {
     /// [`VirtualClock::auto_advance`].
     ///
     /// Dropping it drops the future within, and leaves the clock where it is.
+    ///
+    /// ```
+    /// use moirai_timer_std::{Sleep, block_on, test::{AutoAdvance, VirtualClock}};
+    /// use std::time::Duration;
+    ///
+    /// let clock = VirtualClock::new();
+    /// let day = clock.timer().sleep(Duration::from_secs(86_400));
+    /// let hasty: AutoAdvance<Sleep> = clock.auto_advance(day);
+    /// block_on(hasty);
+    /// assert_eq!(clock.elapsed(), Duration::from_secs(86_400));
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct AutoAdvance<F> {
@@ -223,6 +245,22 @@ impl<F: Future> Future for AutoAdvance<F> {
 }
 
 /// Keeps a virtual clock from being moved on until it is dropped; see [`VirtualClock::hold`].
+///
+/// ```
+/// use moirai_timer_std::{block_on, test::{Hold, VirtualClock}};
+/// use std::{sync::mpsc, thread, time::Duration};
+///
+/// let clock = VirtualClock::new();
+/// let (sender, answer) = mpsc::channel();
+/// let held: Hold = clock.hold();
+/// let thread = thread::spawn(move || {
+///     sender.send("from the disk").unwrap();
+///     drop(held); // now an hour may pass
+/// });
+/// block_on(clock.advance(Duration::from_secs(3600)));
+/// assert_eq!(answer.try_recv(), Ok("from the disk"));
+/// # thread.join().unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "the clock is held as long as this lives"]
 pub struct Hold {

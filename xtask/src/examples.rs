@@ -1,0 +1,77 @@
+//! Whether all that users can call or name is shown: in an example of its own; a method, in one of its type.
+//!
+//! Read from what rustdoc writes as JSON for the listings of the interfaces; see `api`. That the examples
+//! run is for the doc tests to say.
+
+use serde_json::Value;
+
+/// The crates that are looked at. What firmware calls is shown by programs that run in QEMU.
+pub(crate) const CRATES: [&str; 3] = ["moirai-timer-std", "moirai-timer-ext", "moirai-timer-wasm"];
+
+const KINDS: [&str; 4] = ["function", "struct", "enum", "type_alias"];
+
+/// The types, functions and methods that no example shows.
+pub(crate) fn unshown(documentation: &Value) -> Vec<String> {
+    let index = &documentation["index"];
+    let mut missing = Vec::new();
+    for holder in index.as_object().into_iter().flat_map(|index| index.values()) {
+        let inner = &holder["inner"];
+        // An implementation of somebody's trait is documented there.
+        let methods = Some(&inner["impl"]).filter(|block| block["trait"].is_null());
+        let owner = methods.map(|block| &index[block["for"]["resolved_path"]["id"].to_string()]);
+        let members = methods.map(|block| &block["items"]);
+        let members = members.or(inner.get("trait").map(|inner| &inner["items"]));
+        let members = members.filter(|members| members.is_array());
+        let members = members.or(inner.get("module").map(|inner| &inner["items"]));
+        let members = members.and_then(Value::as_array).into_iter().flatten();
+        for id in members.chain(inner.get("use").map(|inner| &inner["id"])) {
+            let member = &index[id.to_string()];
+            let is_asked = KINDS.iter().any(|kind| member["inner"].get(kind).is_some());
+            // What has none can't be reached from outside: the compiler would have complained.
+            let is_documented = member["docs"].is_string();
+            let name = member["name"].as_str().unwrap_or_default();
+            let calls = [format!(".{name}("), format!("::{name}(")];
+            let mut shows = owner.into_iter().flat_map(code);
+            let is_shown = code(member).next().is_some()
+                || shows.any(|line| calls.iter().any(|call| line.contains(call)));
+            if is_asked && is_documented && !is_shown {
+                let owner = owner.and_then(|owner| owner["name"].as_str());
+                missing.push(owner.map_or(name.into(), |owner| format!("{owner}::{name}")));
+            }
+        }
+    }
+    missing.sort();
+    missing
+}
+
+/// The lines of an item's examples.
+fn code(item: &Value) -> impl Iterator<Item = &str> {
+    let parts = item["docs"].as_str().unwrap_or_default().split("```");
+    parts.skip(1).step_by(2).flat_map(|part| part.lines().skip(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_is_shown_by_itself_or_by_its_type() {
+        let function = |name: &str, docs: &str| serde_json::json!({ "name": name, "docs": docs, "inner": { "function": {} } });
+        let mut crate_ = serde_json::json!({ "index": {
+            "0": { "name": "T", "docs": "```\nT::new().len();\n```", "inner": { "struct": {} } },
+            "1": { "inner": { "impl": {
+                "trait": null, "for": { "resolved_path": { "id": 0 } }, "items": [2, 3, 4],
+            } } },
+            "2": function("new", "."),
+            "3": function("e", "."),
+            "4": function("own", ".\n```no_run\n..\n```"),
+            "5": { "inner": { "module": { "items": [0, 6, 7] } } },
+            "6": function("len", "Not a method."),
+            "7": { "inner": { "use": { "id": 8 } } },
+            "8": { "name": "U", "docs": null, "inner": { "struct": {} } },
+        } });
+        assert_eq!(unshown(&crate_), ["T::e", "len"]);
+        crate_["index"]["8"]["docs"] = "A type.".into();
+        assert_eq!(unshown(&crate_), ["T::e", "U", "len"]);
+    }
+}
