@@ -30,8 +30,8 @@ pub(crate) struct Parked {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Adopted {
     pub(crate) index: u32,
-    /// Whether the count is to be taken before it wraps around.
-    pub(crate) count: bool,
+    /// False if a turn has to come and collect the count, before it wraps around.
+    pub(crate) is_counted: bool,
 }
 
 impl Parked {
@@ -63,7 +63,7 @@ impl Parked {
             let index = slot(seen)?;
             let next = (seen & !INDEX).wrapping_add(ONE);
             match self.word.compare_exchange_weak(seen, next, AcqRel, Relaxed) {
-                Ok(_) => return Some(Adopted { index, count: next & (HALF - 1) == 0 }),
+                Ok(_) => return Some(Adopted { index, is_counted: next & (HALF - 1) != 0 }),
                 Err(changed) => seen = changed,
             }
         }
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(parked.adopt(), None);
         assert_eq!(parked.park(0), None);
         assert_eq!(parked.park(7), Some(0));
-        assert_eq!(parked.adopt(), Some(Adopted { index: 7, count: false }));
+        assert_eq!(parked.adopt(), Some(Adopted { index: 7, is_counted: true }));
         assert_eq!(parked.adopt(), None);
         let largest = INDEX as u32 - 1;
         assert_eq!(parked.park(largest), None);
@@ -115,11 +115,11 @@ mod tests {
         let parked = Parked::new();
         let mut counted = 0usize.wrapping_sub(2 * ONE);
         parked.word.store(counted, Relaxed);
-        let counts = [(); 4].map(|()| {
+        let counted_on = [(); 4].map(|()| {
             assert_eq!(parked.park(3), None);
-            parked.adopt().unwrap().count
+            parked.adopt().unwrap().is_counted
         });
-        assert_eq!(counts, [false, true, false, false]);
+        assert_eq!(counted_on, [true, false, true, true]);
         assert_eq!(parked.collect(&mut counted), (4, None));
     }
 
@@ -128,6 +128,6 @@ mod tests {
         let parked = Parked::new();
         parked.word.store(HALF - ONE, Relaxed);
         assert_eq!(parked.park(3), None);
-        assert!(parked.adopt().unwrap().count);
+        assert!(!parked.adopt().unwrap().is_counted);
     }
 }

@@ -32,7 +32,7 @@ impl CommandQueue {
         CommandQueue { head: AtomicUsize::new(0) }
     }
 
-    /// Links a slot. The caller is the one that set its *queued* flag. Returns how many are linked
+    /// Links a slot. The caller is the one that set its *queued* flag, or has taken it from where it was parked. Returns how many are linked
     /// then; on a 32-bit machine, 1.
     ///
     /// Sequentially consistent: the alarm is read after this.

@@ -27,14 +27,16 @@
 //! arms it, and has nothing to push. So a stream of timeouts that are not needed goes round in one
 //! slot, and the turner sees the last of them. One that is not linked is in the store; it is parked
 //! first (see `parked`), and a new holder that gets it there **adopts** it: if its deadline is no
-//! earlier, that is a later deadline as any other.
+//! earlier, that is a later deadline as any other, and *queued* is taken back. If the old one has come up
+//! meanwhile, the turner has put *never* in its place: the store has the slot no more, and it is linked.
 //!
 //! A *later* deadline is no news. The holder changes the word, and the turner finds out when the
 //! old deadline comes up in the store.
 //!
 //! # The Cell Owner Invariant
 //!
-//! The waker cell is written only by the holder, in `IDLE` and `REPLACING`. In `ARMED` and
+//! The waker cell is written only by the holder, in `IDLE` and `REPLACING`, and of a slot that is parked
+//! by whoever has taken it from there. In `ARMED` and
 //! `REPLACING` it has a waker, otherwise it is empty. The waker is taken by copying its bits, and
 //! belongs to whoever moves the word out of `ARMED`: to the turner, which copies them in `FIRING`;
 //! or to the holder, which copies them *before* it releases, because a slot that is released may
@@ -357,7 +359,9 @@ impl Slot {
         // released slot alone.
         self.waker.with_mut(|cell| unsafe { (*cell).write(waker) });
         // As long as the store has it, the turner comes past it at its old deadline.
-        let is_later = |was| was & PHASE == CANCELLED_UNLINKED && at >= deadline(was);
+        let is_later = |was| {
+            was & PHASE == CANCELLED_UNLINKED && at >= deadline(was) && !deadline(was).is_never()
+        };
         let arm = |was| Some(word(at, if is_later(was) { ARMED } else { ARMED | QUEUED }));
         let (Ok(was) | Err(was)) = self.word.fetch_update(AcqRel, Acquire, arm);
         if is_later(was) { News::Silent } else { News::Push }
@@ -441,7 +445,8 @@ impl Slot {
 impl Command {
     fn free(word: u64) -> Command {
         let ended = match word & PHASE {
-            CANCELLED | CANCELLED_UNLINKED => Ended::Cancelled,
+            CANCELLED => Ended::Cancelled,
+            CANCELLED_UNLINKED => Ended::CancelledUnlinked,
             COMPLETED => Ended::Completed,
             _ => Ended::Unarmed,
         };

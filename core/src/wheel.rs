@@ -255,18 +255,19 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
         Some((bucket, (current + ahead) << (BITS * level as u32)))
     }
 
-    /// When to come back, and the timer that is due then, index plus one; 0: the bucket that begins
-    /// then has too many to look at.
-    fn earliest(&self) -> Option<(Ticks, u32)> {
+    /// When to come back, and for whom: an index plus one, and its deadline. If the bucket that comes
+    /// first has too many to look at, that is when it begins, and one of those in it.
+    fn earliest(&self) -> Option<(Ticks, u32, Ticks)> {
         let (entries, nodes) = self.memory.look();
-        let mut earliest = (self.near > 0).then(|| (entries[0].at, entries[0].index + 1));
+        let first = |first: &HeapEntry| (first.at, first.index + 1, first.at);
+        let mut earliest = entries.first().filter(|_| self.near > 0).map(first);
         if earliest.is_some() && !self.sorting {
             return earliest;
         }
         for level in 0..LEVELS {
             let Some((bucket, start)) = self.first_bucket(level) else { continue };
             let start = Ticks::new(start << G);
-            if earliest.is_some_and(|(at, _)| at <= start) {
+            if earliest.is_some_and(|(at, ..)| at <= start) {
                 continue;
             }
             let mut least = (Ticks::NEVER, 0);
@@ -281,9 +282,10 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
                     looked += 1;
                 }
             }
-            let least = if looked <= LOOK { least } else { (start, 0) };
-            if earliest.is_none_or(|(at, _)| least.0 < at) {
-                earliest = Some(least);
+            let (at, index) = least;
+            let from = if looked <= LOOK { at } else { start };
+            if earliest.is_none_or(|(earliest, ..)| from < earliest) {
+                earliest = Some((from, index, at));
             }
         }
         earliest
@@ -384,11 +386,11 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> Store for WheelStore<M, 
     }
 
     fn next(&self) -> Option<Ticks> {
-        self.earliest().map(|(at, _)| at)
+        self.earliest().map(|(at, ..)| at)
     }
 
     fn first(&self) -> Option<(u32, Ticks)> {
-        let (at, index) = self.earliest()?;
+        let (_, index, at) = self.earliest()?;
         Some((index.checked_sub(1)?, at))
     }
 

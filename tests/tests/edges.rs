@@ -3,6 +3,7 @@
 //! Each on every store, since the edges of one are the middle of another. The counters of hardware,
 //! which are narrower than a tick, are their drivers' business.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -340,6 +341,37 @@ fn commands_do_not_gather_by_the_million() {
     assert!(applied > COUNT / 2);
     let metrics = timer.metrics().unwrap();
     assert_eq!((u64::from(metrics.armed), metrics.turns), (COUNT, 0));
+}
+
+/// Requests are always under way, and the timeouts of those that have ended leave their deadlines in the
+/// store to the next: one or two interrupts for nothing in the length of a timeout, not one for each.
+#[test]
+fn a_window_of_timeouts_is_almost_silent() {
+    fn check<S: Store>(live: u64, store: S) {
+        const LENGTH: u64 = 30_000_000;
+        let timer = timer(Ticks::ZERO, live as usize + 8, store);
+        let mut count = 0;
+        let mut window = VecDeque::new();
+        for _ in 0..6 * live {
+            if window.len() as u64 == live {
+                window.pop_front();
+            }
+            let mut timeout = timer.sleep_until(timer.now().after(LENGTH));
+            assert!(!poll(&mut timeout, Waker::noop()));
+            window.push_back(timeout);
+            timer.driver().advance(LENGTH / 2 / live);
+            count += u64::from(interrupts(&timer));
+        }
+        assert!(count <= 8, "{count} interrupts in three times the length, for {live}");
+        let metrics = timer.metrics().unwrap();
+        assert_eq!((u64::from(metrics.armed), metrics.registered), (live, 6 * live));
+        assert!(metrics.vain_turns <= count, "one for an interrupt: {metrics:?}");
+    }
+    for live in [40, 1_000, 10_000] {
+        check(live, HeapStore::with_memory(HeapVectors::default()));
+        check(live, WheelStore::<WheelVectors, 10, 10>::with_memory(WheelVectors::default()));
+        check(live, WheelStore::<WheelVectors, 20, 8>::with_memory(WheelVectors::default()));
+    }
 }
 
 /// Every duration, on clocks of every rate, against arithmetic in 128 bits and more.

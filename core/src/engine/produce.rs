@@ -51,10 +51,9 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         // First, because it runs code of the task's: if that panics, no slot is lost.
         let waker = waker.clone();
         self.is_open()?;
+        let mut is_counted = true;
         let (index, slot, news) = if let Some(parked) = self.producers.parked.adopt() {
-            if parked.count {
-                self.driver.pend();
-            }
+            is_counted = parked.is_counted;
             let slot = self.slots.slot(parked.index);
             // SAFETY: it was parked, and handed to us.
             (parked.index, slot, unsafe { slot.adopt(at, waker) })
@@ -67,6 +66,9 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             (index, slot, news)
         };
         self.tell(slot, index, news, at);
+        if !is_counted {
+            self.driver.pend();
+        }
         Ok(Claim::new(index))
     }
 

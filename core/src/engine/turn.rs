@@ -121,11 +121,11 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             return None;
         }
         if inside.fired == inside.fired_before && now >= self.alarm() {
-            inside.vain_turns += 1;
             // The next is not to be in vain as well.
             if !self.refile(inside) {
                 return None;
             }
+            inside.vain_turns += 1;
         }
         inside.fired_before = inside.fired;
         let mut next = earliest(inside);
@@ -250,10 +250,13 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                     inside.store.remove(index);
                 }
                 Command::Free(ended, at) => {
-                    if !inside.store.remove(index) && ended == Ended::Cancelled {
+                    inside.store.remove(index);
+                    // Linked all the while since it was armed, or moved: no turn has seen its deadline.
+                    if ended == Ended::Cancelled {
                         inside.vain = inside.vain.max(at.mirrored());
                     }
-                    inside.cancelled += (ended == Ended::Cancelled) as u64;
+                    let cancelled = matches!(ended, Ended::Cancelled | Ended::CancelledUnlinked);
+                    inside.cancelled += cancelled as u64;
                     inside.fired += (ended == Ended::Completed) as u64;
                     free.add(slot, index);
                 }

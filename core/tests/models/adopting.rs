@@ -2,6 +2,7 @@
 //! or a turn frees it. It is never lost, and never adopted twice.
 
 use loom::thread;
+use moirai_timer_core::Ticks;
 
 use crate::world::{Task, World};
 
@@ -168,6 +169,66 @@ fn adoption_on_another_thread_than_its_cancellation() {
         let mut next = world.sleep(20);
         assert!(task.polls(&mut next).is_pending());
         holder.join().unwrap();
+        world.settle(vec![(&task, &mut next)]);
+        assert_eq!((gone.wakes(), gone.wakers()), (0, 0));
+        drop(next);
+        world.assert_free();
+    });
+}
+
+/// A turn in vain files a sleep anew that was moved further away, while its holder moves it back.
+///
+/// Goes red when `moved_from` takes the deadline of a slot whose command is under way; when the queue is
+/// not looked at after that.
+#[test]
+fn filing_anew_against_an_earlier_deadline() {
+    loom::model(|| {
+        let world = World::<2>::new();
+        let (gone, task) = (Task::new(), Task::new());
+        let mut first = world.sleep(5);
+        assert!(gone.polls(&mut first).is_pending());
+        let mut sleep = world.sleep(10);
+        assert!(task.polls(&mut sleep).is_pending());
+        world.settle_now();
+        drop(first);
+        sleep.reset(Ticks::new(30));
+        world.set_clock(5);
+        let holder = thread::spawn(move || {
+            sleep.reset(Ticks::new(20));
+            sleep
+        });
+        world.on_alarm();
+        let mut sleep = holder.join().unwrap();
+        world.settle(vec![(&task, &mut sleep)]);
+        drop(sleep);
+        world.assert_free();
+    });
+}
+
+/// The same, while it is dropped, and its slot adopted by an earlier sleep.
+#[test]
+fn filing_anew_against_adoption() {
+    loom::model(|| {
+        let world = World::<3>::new();
+        let (gone, task) = (Task::new(), Task::new());
+        let mut first = world.sleep(5);
+        assert!(gone.polls(&mut first).is_pending());
+        let mut sleep = world.sleep(10);
+        assert!(gone.polls(&mut sleep).is_pending());
+        world.settle_now();
+        drop(first);
+        sleep.reset(Ticks::new(30));
+        world.set_clock(5);
+        let holder = thread::spawn({
+            let (task, mut next) = (task.clone(), world.sleep(20));
+            move || {
+                drop(sleep);
+                assert!(task.polls(&mut next).is_pending());
+                next
+            }
+        });
+        world.on_alarm();
+        let mut next = holder.join().unwrap();
         world.settle(vec![(&task, &mut next)]);
         assert_eq!((gone.wakes(), gone.wakers()), (0, 0));
         drop(next);

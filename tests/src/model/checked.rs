@@ -66,9 +66,9 @@ impl<S: Store> Store for Checked<S> {
         let first = self.store.first();
         if let Some((index, at)) = first {
             assert_eq!(self.map.get(&index), Some(&at));
-            assert_eq!(Some(at), self.earliest());
+            assert!(Some(at) == self.earliest() || self.map.len() > EXACT);
         }
-        assert!(first.is_some() || self.map.is_empty() || self.map.len() > EXACT);
+        assert_eq!(first.is_some(), !self.map.is_empty());
         first
     }
 

@@ -81,6 +81,14 @@ interrupted! {
         ClockAndAlarm;
     a_look_at_the_metrics: Metrics by
         ArmEarlier ArmLatest ArmAndDrop DropArmed ResetEarlier Alarm ClockAndAlarm Turn;
+    adopting_by_a_later_sleep: AdoptLatest by
+        ArmEarlier ArmBetween ArmAndDrop DropQueued ClockAndAlarm Turn Metrics ResetEarlier NextDeadline DropDue Reserve;
+    adopting_by_an_earlier_sleep: AdoptEarliest by
+        ArmEarlier ArmBetween ArmLatest ArmAndDrop DropQueued ClockAndAlarm Turn Metrics ResetEarlier NextDeadline DropDue;
+    a_turn_in_vain_files_anew: VainAlarm by
+        ArmEarlier ArmBetween ArmLatest ArmAndDrop DropQueued DropArmed DropDue ResetBack AdoptLatest AdoptEarliest ResetBetween ReplaceWaker Turn Metrics NextDeadline;
+    a_look_at_the_next_deadline: NextDeadline by
+        ArmEarlier ArmBetween ArmLatest ArmAndDrop DropQueued DropArmed ResetBack AdoptLatest AdoptEarliest ResetBetween Turn Metrics ClockAndAlarm;
     // Somebody turns, and sets no alarm for what he finds: the one who brought it must ask.
     arming_while_another_turns: ArmEarliest by Turn;
     resetting_while_another_turns: ResetEarlier by Turn;

@@ -59,6 +59,16 @@ pub enum Operation {
     Turn,
     /// Somebody looks at the metrics.
     Metrics,
+    /// A sleep is dropped, and its slot adopted by one that is later.
+    AdoptLatest,
+    /// The same, by one that is earlier than all.
+    AdoptEarliest,
+    /// The alarm comes, and all sleeps have been moved further away.
+    VainAlarm,
+    /// One that was moved further away is moved back, in part.
+    ResetBack,
+    /// Somebody asks for the next deadline, and all sleeps have been moved.
+    NextDeadline,
 }
 
 /// The first, interrupted by the second.
@@ -194,6 +204,24 @@ impl<'a> World<'a> {
             Operation::Metrics => {
                 self.machine.metrics();
             }
+            Operation::AdoptLatest => {
+                self.sleeps[1].borrow_mut().sleep = None;
+                arm(&self.fresh[2]);
+            }
+            Operation::AdoptEarliest => {
+                self.sleeps[1].borrow_mut().sleep = None;
+                arm(&self.fresh[0]);
+            }
+            Operation::VainAlarm => {
+                self.machine.driver().set(Ticks::new(100));
+                self.serve();
+            }
+            Operation::ResetBack => {
+                self.sleeps[2].borrow_mut().reset(250);
+            }
+            Operation::NextDeadline => {
+                self.machine.next_deadline();
+            }
         }
     }
 
@@ -250,7 +278,14 @@ impl<'a> World<'a> {
             self.machine.driver().set(Ticks::new(5));
             self.perform(Operation::ArmAndDrop);
         }
-        let handler = matches!(operation, Operation::Alarm | Operation::ClockAndAlarm);
+        if matches!(operation, Operation::VainAlarm | Operation::NextDeadline) {
+            self.serve();
+            self.sleeps[0].borrow_mut().reset(350);
+            self.sleeps[1].borrow_mut().reset(600);
+            self.sleeps[2].borrow_mut().reset(700);
+        }
+        let handler =
+            matches!(operation, Operation::Alarm | Operation::ClockAndAlarm | Operation::VainAlarm);
         self.machine.interrupt(access, || self.perform(operation), &mut || {
             self.perform(other);
             // On a small machine the timer's own interrupt comes next, unless it is that which
