@@ -367,11 +367,11 @@ impl Slot {
         if is_later(was) { News::Silent } else { News::Push }
     }
 
-    /// The deadline, if it is after `filed`, under which the store has the slot, and no command of
-    /// its is under way. To be called by the turner.
+    /// The deadline, if it is after `filed`, under which the store has the slot. To be called by the
+    /// turner.
     pub(crate) fn moved_from(&self, filed: Ticks) -> Option<Ticks> {
         let now = self.word.load(Acquire);
-        let armed = matches!(now & FLAGS, ARMED | REPLACING);
+        let armed = matches!(now & PHASE, ARMED | REPLACING);
         (armed && deadline(now) > filed).then_some(deadline(now))
     }
 

@@ -178,8 +178,7 @@ fn adoption_on_another_thread_than_its_cancellation() {
 
 /// A turn in vain files a sleep anew that was moved further away, while its holder moves it back.
 ///
-/// Goes red when `moved_from` takes the deadline of a slot whose command is under way; when the queue is
-/// not looked at after that.
+/// Goes red when the queue is not looked at after that.
 #[test]
 fn filing_anew_against_an_earlier_deadline() {
     loom::model(|| {
@@ -206,6 +205,8 @@ fn filing_anew_against_an_earlier_deadline() {
 }
 
 /// The same, while it is dropped, and its slot adopted by an earlier sleep.
+///
+/// Goes red as the one above.
 #[test]
 fn filing_anew_against_adoption() {
     loom::model(|| {
