@@ -16,6 +16,12 @@
 //! the alarm does nothing: the turn that comes at the alarm takes the queue before it looks at the
 //! store.
 //!
+//! A slot that is armed or parked, and not linked, is in the store under a key that is no later than the
+//! deadline in its word, or in the turner's hands, which look at the word. (It was filed under its deadline;
+//! since then, whoever made that earlier has linked it.) So whoever makes it later, or adopts it for a later
+//! deadline, says nothing. Where the turner files a slot anew, it may have read the word before its deadline
+//! was made earlier: then that was pushed, and the turner has yet to publish the alarm and look at the queue.
+//!
 //! Whoever finds the exclusive section taken leaves a mark, and the one inside pends when it
 //! leaves. So a turner that could not enter may sleep, whatever it failed to see.
 //!

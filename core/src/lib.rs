@@ -12,6 +12,7 @@
 //! | `sleep` | the future: asks the clock, holds a slot while it waits |
 //! | `slot` | one armed timer: its state word, and who owns the waker when |
 //! | `pool` | hands out slots and takes them back |
+//! | `parked` | hands a cancelled slot over to the next sleep |
 //! | `queue` | links the slots that have news for the store |
 //! | `heap`, `wheel` | the deadlines in order |
 //! | `engine` | the turn: takes the news, pops what is due, sets the alarm |

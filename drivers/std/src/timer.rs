@@ -341,7 +341,7 @@ impl Timer {
 
     /// The earliest deadline that the timer knows of, without waking anything. It may be too early
     /// by a fraction of the time that is left, if many are due at about that time: far deadlines
-    /// are not sorted.
+    /// are not sorted; and if many have been moved further away, which the timer learns of by and by.
     ///
     /// ```
     /// # use moirai_timer_std::Timer;
