@@ -29,6 +29,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         let mut drained = Drained::default();
         for _ in 0..2 {
             self.take_news(&mut inside);
+            self.take_parked(&mut inside);
             let more = self.apply(&mut inside, HELPING - drained.applied);
             drained.applied += more.applied;
             drained.freed += more.freed;
@@ -86,12 +87,14 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     fn visit(&self, drives: bool, once: bool) -> Option<Ticks> {
         let mut batch = WakeBatch::new(&self.driver);
         let mut promised = u64::MAX;
+        // Once: a program that replaces its timeouts meanwhile would have to queue them, and keep us here.
+        let mut takes_parked = true;
         loop {
             let mut inside = self.inside.try_enter_or_mark()?;
             if !drives {
                 promised = self.published.alarm.load(Relaxed).min(promised);
             }
-            let next = self.pass(&mut inside, &mut batch);
+            let next = self.pass(&mut inside, &mut batch, core::mem::take(&mut takes_parked));
             let lowered = !drives && self.published.alarm.load(Relaxed) > promised;
             self.leave(inside);
             if lowered {
@@ -109,9 +112,17 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
 
     /// One visit to the exclusive section. Ends with the next deadline; or without, when the batch is
     /// full, or there is more to apply or to sort: others are to have their turn.
-    fn pass(&self, inside: &mut Inside<S>, batch: &mut WakeBatch<'_, D>) -> Option<Ticks> {
+    fn pass(
+        &self,
+        inside: &mut Inside<S>,
+        batch: &mut WakeBatch<'_, D>,
+        takes_parked: bool,
+    ) -> Option<Ticks> {
         inside.turns += 1;
         self.take_news(inside);
+        if takes_parked {
+            self.take_parked(inside);
+        }
         self.apply(inside, CHUNK);
         let fired = inside.fired;
         let (all, now) = self.fire(inside, batch);
@@ -197,13 +208,17 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         }
     }
 
-    /// Puts what the producers have left into the backlog: the queue, if that is through, and the slot
-    /// that is parked.
+    /// Puts what the producers have queued into the backlog, if that is through.
     #[inline]
     pub(super) fn take_news(&self, inside: &mut Inside<S>) {
         if inside.backlog == 0 {
             inside.backlog = self.producers.queue.take(&self.slots);
         }
+    }
+
+    /// Puts the slot that is parked into the backlog.
+    #[inline]
+    fn take_parked(&self, inside: &mut Inside<S>) {
         if self.producers.parked.has_changed(inside.adopted) {
             self.collect(inside);
         }
