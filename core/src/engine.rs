@@ -113,8 +113,6 @@ struct Inside<S> {
     /// What `fired` was when the alarm was published last.
     fired_before: u64,
     cancelled: u64,
-    /// For [`Parked::collect`].
-    adopted: usize,
 }
 
 /// A timer over any driver `D`, any place for slots `M`, and any store `S`; see [`Timer`].
@@ -212,7 +210,6 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                 fired: 0,
                 fired_before: 0,
                 cancelled: 0,
-                adopted: 0,
             }),
             tolerance: 0,
             driver,

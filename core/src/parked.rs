@@ -12,26 +12,15 @@
 
 use crate::sync::{AtomicUsize, Ordering::*};
 
-/// How many bits of the word are for an index. The rest counts adoptions, until a turn has added
-/// them to its own count.
+/// How many bits of the word are for an index. The rest counts adoptions, until a turn takes them.
 const INDEX_BITS: u32 = if usize::BITS >= 64 { 25 } else { 16 };
 const INDEX: usize = (1 << INDEX_BITS) - 1;
 const ONE: usize = 1 << INDEX_BITS;
-/// Each time so many have been counted, a turn is asked for, long before the count wraps around.
-const HALF: usize = 1 << (usize::BITS - 1);
 
 #[derive(Debug)]
 pub(crate) struct Parked {
-    /// Index plus one of the slot, or 0: none; above it the count.
+    /// Index plus one of the slot, or 0: none; above it how many were adopted.
     word: AtomicUsize,
-}
-
-/// A slot that was adopted.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Adopted {
-    pub(crate) index: u32,
-    /// False if a turn has to come and collect the count, before it wraps around.
-    pub(crate) is_counted: bool,
 }
 
 impl Parked {
@@ -55,33 +44,31 @@ impl Parked {
         }
     }
 
-    /// Takes the slot for a new holder, and counts that.
+    /// Takes the slot for a new holder, and counts that; none if it can't be counted, until a turn
+    /// has come.
     #[inline]
-    pub(crate) fn adopt(&self) -> Option<Adopted> {
+    pub(crate) fn adopt(&self) -> Option<u32> {
         let mut seen = self.word.load(Relaxed);
         loop {
             let index = slot(seen)?;
-            let next = (seen & !INDEX).wrapping_add(ONE);
+            let next = (seen & !INDEX).checked_add(ONE)?;
             match self.word.compare_exchange_weak(seen, next, AcqRel, Relaxed) {
-                Ok(_) => return Some(Adopted { index, is_counted: next & (HALF - 1) != 0 }),
+                Ok(_) => return Some(index),
                 Err(changed) => seen = changed,
             }
         }
     }
 
-    /// For the turner: whether there is anything to [`collect`](Self::collect).
+    /// For the turner: whether there is anything to [`take`](Self::take).
     #[inline]
-    pub(crate) fn has_changed(&self, counted: usize) -> bool {
-        self.word.load(Relaxed) != counted
+    pub(crate) fn is_empty(&self) -> bool {
+        self.word.load(Relaxed) == 0
     }
 
-    /// For the turner: how many were adopted since it was asked last, and the slot that is here now.
-    /// `counted` is for its own use, zero at first.
-    pub(crate) fn collect(&self, counted: &mut usize) -> (u64, Option<u32>) {
-        let seen = self.word.fetch_and(!INDEX, AcqRel);
-        let before = core::mem::replace(counted, seen & !INDEX);
-        let adopted = counted.wrapping_sub(before) >> INDEX_BITS;
-        (adopted as u64, slot(seen))
+    /// For the turner: the slot that is here now, and how many were adopted since it was asked last.
+    pub(crate) fn take(&self) -> (Option<u32>, usize) {
+        let seen = self.word.swap(0, AcqRel);
+        (slot(seen), seen >> INDEX_BITS)
     }
 }
 
@@ -96,38 +83,32 @@ mod tests {
     #[test]
     fn one_slot_has_room() {
         let parked = Parked::new();
+        assert!(parked.is_empty());
         assert_eq!(parked.adopt(), None);
         assert_eq!(parked.park(0), None);
         assert_eq!(parked.park(7), Some(0));
-        assert_eq!(parked.adopt(), Some(Adopted { index: 7, is_counted: true }));
+        assert_eq!(parked.adopt(), Some(7));
         assert_eq!(parked.adopt(), None);
+        assert!(!parked.is_empty(), "there is something to be counted");
         let largest = INDEX as u32 - 1;
         assert_eq!(parked.park(largest), None);
         assert_eq!(parked.park(largest + 1), Some(largest + 1), "too large to be kept");
         assert!(usize::BITS < 64 || largest >= 1 << 24, "where words are large, any slot is kept");
-        let mut counted = 0;
-        assert_eq!(parked.collect(&mut counted), (1, Some(largest)));
-        assert_eq!(parked.collect(&mut counted), (0, None));
+        assert_eq!(parked.take(), (Some(largest), 1));
+        assert_eq!(parked.take(), (None, 0));
+        assert!(parked.is_empty());
     }
 
     #[test]
-    fn adoptions_are_counted_across_the_wrap_of_their_count() {
+    fn what_cannot_be_counted_is_not_adopted() {
         let parked = Parked::new();
-        let mut counted = 0usize.wrapping_sub(2 * ONE);
-        parked.word.store(counted, Relaxed);
-        let counted_on = [(); 4].map(|()| {
-            assert_eq!(parked.park(3), None);
-            parked.adopt().unwrap().is_counted
-        });
-        assert_eq!(counted_on, [true, false, true, true]);
-        assert_eq!(parked.collect(&mut counted), (4, None));
-    }
-
-    #[test]
-    fn a_turn_is_asked_for_twice_before_the_count_wraps_around() {
-        let parked = Parked::new();
-        parked.word.store(HALF - ONE, Relaxed);
+        parked.word.store(!INDEX - ONE, Relaxed);
         assert_eq!(parked.park(3), None);
-        assert!(!parked.adopt().unwrap().is_counted);
+        assert_eq!(parked.adopt(), Some(3));
+        assert_eq!(parked.park(4), None);
+        assert_eq!(parked.adopt(), None);
+        assert_eq!(parked.take(), (Some(4), usize::MAX >> INDEX_BITS));
+        assert_eq!(parked.park(5), None);
+        assert_eq!(parked.adopt(), Some(5));
     }
 }

@@ -51,12 +51,10 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         // First, because it runs code of the task's: if that panics, no slot is lost.
         let waker = waker.clone();
         self.is_open()?;
-        let mut is_counted = true;
-        let (index, slot, news) = if let Some(parked) = self.producers.parked.adopt() {
-            is_counted = parked.is_counted;
-            let slot = self.slots.slot(parked.index);
+        let (index, slot, news) = if let Some(index) = self.producers.parked.adopt() {
+            let slot = self.slots.slot(index);
             // SAFETY: it was parked, and handed to us.
-            (parked.index, slot, unsafe { slot.adopt(at, waker) })
+            (index, slot, unsafe { slot.adopt(at, waker) })
         } else {
             let (index, slot) = self.slot_at_hand()?;
             // SAFETY: the slot was handed to us, and the claim to it is made below.
@@ -66,9 +64,6 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             (index, slot, news)
         };
         self.tell(slot, index, news, at);
-        if !is_counted {
-            self.driver.pend();
-        }
         Ok(Claim::new(index))
     }
 

@@ -29,7 +29,6 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         let mut drained = Drained::default();
         for _ in 0..2 {
             self.take_news(&mut inside);
-            self.take_parked(&mut inside);
             let more = self.apply(&mut inside, HELPING - drained.applied);
             drained.applied += more.applied;
             drained.freed += more.freed;
@@ -87,14 +86,12 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     fn visit(&self, drives: bool, once: bool) -> Option<Ticks> {
         let mut batch = WakeBatch::new(&self.driver);
         let mut promised = u64::MAX;
-        // Once: a program that replaces its timeouts meanwhile would have to queue them, and keep us here.
-        let mut takes_parked = true;
         loop {
             let mut inside = self.inside.try_enter_or_mark()?;
             if !drives {
                 promised = self.published.alarm.load(Relaxed).min(promised);
             }
-            let next = self.pass(&mut inside, &mut batch, core::mem::take(&mut takes_parked));
+            let next = self.pass(&mut inside, &mut batch);
             let lowered = !drives && self.published.alarm.load(Relaxed) > promised;
             self.leave(inside);
             if lowered {
@@ -112,17 +109,9 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
 
     /// One visit to the exclusive section. Ends with the next deadline; or without, when the batch is
     /// full, or there is more to apply or to sort: others are to have their turn.
-    fn pass(
-        &self,
-        inside: &mut Inside<S>,
-        batch: &mut WakeBatch<'_, D>,
-        takes_parked: bool,
-    ) -> Option<Ticks> {
+    fn pass(&self, inside: &mut Inside<S>, batch: &mut WakeBatch<'_, D>) -> Option<Ticks> {
         inside.turns += 1;
         self.take_news(inside);
-        if takes_parked {
-            self.take_parked(inside);
-        }
         self.apply(inside, CHUNK);
         let fired = inside.fired;
         let (all, now) = self.fire(inside, batch);
@@ -142,7 +131,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         let mut next = earliest(inside);
         self.published.alarm.store(next.mirrored().get(), SeqCst);
         // Whoever pushed before that may have read the alarm of before.
-        inside.backlog = self.producers.queue.take(&self.slots);
+        self.take_news(inside);
         let news = inside.backlog != 0;
         if news {
             self.apply(inside, CHUNK);
@@ -208,26 +197,22 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         }
     }
 
-    /// Puts what the producers have queued into the backlog, if that is through.
-    #[inline]
+    /// If the backlog is through, makes a new one of what is queued and the slot that is parked. While
+    /// there is one, what is parked is left to be adopted, or a program that replaces its timeouts would
+    /// queue them faster than they are applied.
     pub(super) fn take_news(&self, inside: &mut Inside<S>) {
         if inside.backlog == 0 {
             inside.backlog = self.producers.queue.take(&self.slots);
-        }
-    }
-
-    /// Puts the slot that is parked into the backlog.
-    #[inline]
-    fn take_parked(&self, inside: &mut Inside<S>) {
-        if self.producers.parked.has_changed(inside.adopted) {
-            self.collect(inside);
+            if !self.producers.parked.is_empty() {
+                self.collect(inside);
+            }
         }
     }
 
     #[inline(never)]
     fn collect(&self, inside: &mut Inside<S>) {
-        let (adopted, parked) = self.producers.parked.collect(&mut inside.adopted);
-        inside.cancelled += adopted;
+        let (parked, adopted) = self.producers.parked.take();
+        inside.cancelled += adopted as u64;
         if let Some(index) = parked {
             self.slots.slot(index).next.store(inside.backlog, Relaxed);
             inside.backlog = index + 1;
