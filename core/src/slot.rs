@@ -353,7 +353,6 @@ impl Slot {
     ///
     /// # Safety
     /// The caller has taken it from where it was parked.
-    #[inline]
     pub(crate) unsafe fn adopt(&self, at: Ticks, waker: Waker) -> News {
         // SAFETY: Cell Owner Invariant: the cell is empty, and the turner leaves the cell of a
         // released slot alone.
