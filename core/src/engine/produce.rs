@@ -12,7 +12,7 @@ use super::{CROWD, SHARE};
 
 impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     #[inline]
-    fn is_open(&self) -> Result<(), RegisterError> {
+    fn check_open(&self) -> Result<(), RegisterError> {
         if self.published.closed.load(Relaxed) { Err(RegisterError::ShutDown) } else { Ok(()) }
     }
 
@@ -38,7 +38,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// [`Full`](RegisterError::Full), although a [`drain`](Self::drain) may find some;
     /// [`ShutDown`](RegisterError::ShutDown).
     pub fn claim_at_hand(&self) -> Result<Claim, RegisterError> {
-        self.is_open()?;
+        self.check_open()?;
         self.slot_at_hand().map(|(index, _)| Claim::new(index))
     }
 
@@ -50,7 +50,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     pub fn arm_at_hand(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
         // First, because it runs code of the task's: if that panics, no slot is lost.
         let waker = waker.clone();
-        self.is_open()?;
+        self.check_open()?;
         let (index, slot, news) = if let Some(index) = self.producers.parked.adopt() {
             let slot = self.slots.slot(index);
             // SAFETY: it was parked, and handed to us.

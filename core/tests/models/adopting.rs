@@ -4,24 +4,25 @@
 use loom::thread;
 use moirai_timer_core::Ticks;
 
-use crate::world::{Task, World};
+use crate::world::{Sleep, Task, World};
 
-/// Adopted by a later sleep, of which the turner learns as of a sleep that was moved further away, while
-/// the deadline under which the store has it comes up.
-///
-/// Goes red when `expire` leaves a parked slot as it is, or `adopt` arms it with a plain store.
-#[test]
-fn adoption_against_the_old_deadline() {
-    loom::model(|| {
+/// A sleep for `gone` that a turn has seen, and that is dropped: its slot is parked.
+fn park<const N: usize>(world: &World<N>, gone: &Task, until: u64) {
+    let mut sleep = world.sleep(until);
+    assert!(gone.polls(&mut sleep).is_pending());
+    world.settle_now();
+    drop(sleep);
+}
+
+/// A slot that was armed until `old` is adopted until `new`, while the driver turns at the time `now`.
+fn adoption_against_turn(old: u64, new: u64, now: u64) {
+    loom::model(move || {
         let world = World::<1>::new();
         let (gone, task) = (Task::new(), Task::new());
-        let mut sleep = world.sleep(10);
-        assert!(gone.polls(&mut sleep).is_pending());
-        world.settle_now();
-        drop(sleep);
-        world.set_clock(10);
+        park(&world, &gone, old);
+        world.set_clock(now);
         let holder = thread::spawn({
-            let (task, mut sleep) = (task.clone(), world.sleep(20));
+            let (task, mut sleep) = (task.clone(), world.sleep(new));
             move || {
                 let _ = task.polls(&mut sleep);
                 sleep
@@ -39,6 +40,24 @@ fn adoption_against_the_old_deadline() {
     });
 }
 
+/// Adopted by a later sleep, of which the turner learns as of a sleep that was moved further away, while
+/// the deadline under which the store has it comes up.
+///
+/// Goes red when `expire` leaves a parked slot as it is, or `adopt` arms it with a plain store.
+#[test]
+fn adoption_against_the_old_deadline() {
+    adoption_against_turn(10, 20, 10);
+}
+
+/// Adopted by an earlier sleep, which is a command, while a turn looks for what is parked.
+///
+/// Goes red when `adopt` has no news of an earlier deadline; when `take` reads what is parked and
+/// clears it in two steps.
+#[test]
+fn adoption_by_an_earlier_sleep_against_turn() {
+    adoption_against_turn(20, 10, 0);
+}
+
 /// Adopted, and fired at once: the turner sees the waker that was put in.
 ///
 /// Goes red when the slot's `adopt` publishes with less than a release.
@@ -47,10 +66,7 @@ fn adoption_against_fire() {
     loom::model(|| {
         let world = World::<1>::new();
         let (gone, task) = (Task::new(), Task::new());
-        let mut sleep = world.sleep(10);
-        assert!(gone.polls(&mut sleep).is_pending());
-        world.settle_now();
-        drop(sleep);
+        park(&world, &gone, 10);
         let holder = thread::spawn({
             let (task, mut sleep) = (task.clone(), world.sleep(20));
             move || task.polls(&mut sleep).is_pending().then_some(sleep)
@@ -61,36 +77,6 @@ fn adoption_against_fire() {
         world.settle(waits.iter_mut().map(|sleep| (&task, sleep)).collect());
         assert_eq!((gone.wakes(), gone.wakers()), (0, 0));
         drop(waits);
-        world.assert_free();
-    });
-}
-
-/// Adopted by an earlier sleep, which is a command, while a turn looks for what is parked.
-///
-/// Goes red when `adopt` has no news of an earlier deadline; when `collect` reads what is parked and
-/// clears it in two steps.
-#[test]
-fn adoption_by_an_earlier_sleep_against_turn() {
-    loom::model(|| {
-        let world = World::<1>::new();
-        let (gone, task) = (Task::new(), Task::new());
-        let mut sleep = world.sleep(20);
-        assert!(gone.polls(&mut sleep).is_pending());
-        world.settle_now();
-        drop(sleep);
-        let holder = thread::spawn({
-            let (task, mut sleep) = (task.clone(), world.sleep(10));
-            move || {
-                let _ = task.polls(&mut sleep);
-                sleep
-            }
-        });
-        world.on_alarm();
-        let mut sleep = holder.join().unwrap();
-        assert!(task.polls_again_if_woken(&mut sleep).is_pending());
-        world.settle(vec![(&task, &mut sleep)]);
-        assert_eq!((gone.wakes(), gone.wakers()), (0, 0));
-        drop(sleep);
         world.assert_free();
     });
 }
@@ -131,10 +117,7 @@ fn two_want_what_is_parked() {
     loom::model(|| {
         let world = World::<2>::new();
         let (gone, task, other) = (Task::new(), Task::new(), Task::new());
-        let mut sleep = world.sleep(10);
-        assert!(gone.polls(&mut sleep).is_pending());
-        world.settle_now();
-        drop(sleep);
+        park(&world, &gone, 10);
         let holder = thread::spawn({
             let (other, mut sleep) = (other.clone(), world.sleep(20));
             move || {
@@ -176,13 +159,11 @@ fn adoption_on_another_thread_than_its_cancellation() {
     });
 }
 
-/// A turn in vain files a sleep anew that was moved further away, while its holder moves it back.
-///
-/// Goes red when the queue is not looked at after that.
-#[test]
-fn filing_anew_against_an_earlier_deadline() {
-    loom::model(|| {
-        let world = World::<2>::new();
+/// A turn in vain, for a sleep that was dropped, files another one anew that was moved further away; and
+/// meanwhile its holder does `held`, and has the sleep then that is woken for `task`.
+fn filing_anew_against(held: fn(Sleep<3>, Sleep<3>, &Task) -> Sleep<3>) {
+    loom::model(move || {
+        let world = World::<3>::new();
         let (gone, task) = (Task::new(), Task::new());
         let mut first = world.sleep(5);
         assert!(gone.polls(&mut first).is_pending());
@@ -192,47 +173,38 @@ fn filing_anew_against_an_earlier_deadline() {
         drop(first);
         sleep.reset(Ticks::new(30));
         world.set_clock(5);
-        let holder = thread::spawn(move || {
-            sleep.reset(Ticks::new(20));
-            sleep
+        let holder = thread::spawn({
+            let (task, next) = (task.clone(), world.sleep(20));
+            move || held(sleep, next, &task)
         });
         world.on_alarm();
         let mut sleep = holder.join().unwrap();
         world.settle(vec![(&task, &mut sleep)]);
+        assert_eq!((gone.wakes(), gone.wakers()), (0, 0));
         drop(sleep);
         world.assert_free();
     });
 }
 
-/// The same, while it is dropped, and its slot adopted by an earlier sleep.
+/// It is moved back.
+///
+/// Goes red when the queue is not looked at after that.
+#[test]
+fn filing_anew_against_an_earlier_deadline() {
+    filing_anew_against(|mut sleep, next, _| {
+        sleep.reset(next.deadline());
+        sleep
+    });
+}
+
+/// It is dropped, and its slot adopted by an earlier sleep.
 ///
 /// Goes red as the one above.
 #[test]
 fn filing_anew_against_adoption() {
-    loom::model(|| {
-        let world = World::<3>::new();
-        let (gone, task) = (Task::new(), Task::new());
-        let mut first = world.sleep(5);
-        assert!(gone.polls(&mut first).is_pending());
-        let mut sleep = world.sleep(10);
-        assert!(gone.polls(&mut sleep).is_pending());
-        world.settle_now();
-        drop(first);
-        sleep.reset(Ticks::new(30));
-        world.set_clock(5);
-        let holder = thread::spawn({
-            let (task, mut next) = (task.clone(), world.sleep(20));
-            move || {
-                drop(sleep);
-                assert!(task.polls(&mut next).is_pending());
-                next
-            }
-        });
-        world.on_alarm();
-        let mut next = holder.join().unwrap();
-        world.settle(vec![(&task, &mut next)]);
-        assert_eq!((gone.wakes(), gone.wakers()), (0, 0));
-        drop(next);
-        world.assert_free();
+    filing_anew_against(|sleep, mut next, task| {
+        drop(sleep);
+        assert!(task.polls(&mut next).is_pending());
+        next
     });
 }

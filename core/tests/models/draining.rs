@@ -65,8 +65,11 @@ fn a_full_pool_is_drained_against_the_drivers_turn() {
         world.settle_now();
         drop(sleep);
         let producer = thread::spawn({
-            let (task, mut sleep) = (task.clone(), world.sleep(10));
+            let (world, task) = (world.clone(), task.clone());
             move || {
+                // Whoever arms at once adopts the slot, and need not drain.
+                let reserved = world.sleep(10).reserved();
+                let mut sleep = reserved.unwrap_or_else(|_| world.sleep(10));
                 let _ = task.polls(&mut sleep);
                 sleep
             }
@@ -82,8 +85,7 @@ fn a_full_pool_is_drained_against_the_drivers_turn() {
     });
 }
 
-/// Three commands are a crowd here. Who brings the third, by dropping a sleep, applies two, while
-/// the driver turns.
+/// Three commands are a crowd here. Who brings the third applies two, while the driver turns.
 ///
 /// Goes red when `help` forgets what it has taken and not applied, or leaves without telling a
 /// driver that it has kept out.
@@ -91,17 +93,20 @@ fn a_full_pool_is_drained_against_the_drivers_turn() {
 fn a_crowd_is_helped_against_the_drivers_turn() {
     loom::model(|| {
         let world = World::<3>::new();
-        let [gone, early, late] = [(); 3].map(|()| Task::new());
-        let [mut dropped, mut first, mut second] = [30, 10, 20].map(|at| world.sleep(at));
-        assert!(gone.polls(&mut dropped).is_pending());
-        world.settle_now();
-        assert!(late.polls(&mut second).is_pending());
-        assert!(early.polls(&mut first).is_pending());
+        let [early, middle, late] = [(); 3].map(|()| Task::new());
+        let [mut first, mut second, mut third] = [10, 20, 30].map(|at| world.sleep(at));
+        assert!(late.polls(&mut third).is_pending());
+        assert!(middle.polls(&mut second).is_pending());
         world.acknowledge();
-        let helper = thread::spawn(move || drop(dropped));
+        let helper = thread::spawn({
+            let early = early.clone();
+            move || {
+                assert!(early.polls(&mut first).is_pending());
+                first
+            }
+        });
         world.on_alarm();
-        helper.join().unwrap();
-        world.settle(vec![(&early, &mut first), (&late, &mut second)]);
-        assert_eq!((gone.wakes(), gone.wakers()), (0, 0));
+        let mut first = helper.join().unwrap();
+        world.settle(vec![(&early, &mut first), (&middle, &mut second), (&late, &mut third)]);
     });
 }

@@ -148,7 +148,7 @@ impl Sleeper {
     /// So is one that is nearer than half of what parking makes late, up to this: about so long the
     /// processor is busy with putting the thread to sleep and waking it, so spinning costs no more
     /// (Karlin, Manasse, McGeoch and Owicki 1994).
-    const AT_MOST: u64 = 20_000;
+    const BRIEF_AT_MOST: u64 = 20_000;
     /// So long before an exact deadline the driver turns without pause: the turn that fires then
     /// finds everything in the cache.
     const HOT: u64 = 3_000;
@@ -189,7 +189,7 @@ impl Sleeper {
         let early = early.min(1_000_000);
         let brief = match self.precision {
             Precision::Relaxed => 0,
-            _ => early.max((self.late / 2).clamp(Self::BRIEF, Self::AT_MOST)),
+            _ => early.max((self.late / 2).clamp(Self::BRIEF, Self::BRIEF_AT_MOST)),
         };
         let mut now = begun;
         let mut spinning = None;
