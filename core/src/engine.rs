@@ -68,13 +68,13 @@ pub type Timer<D, const N: usize> = Engine<D, [Slot; N], HeapStore<Inline<N>>>;
 const HELPING: u32 = 256;
 
 /// From how many commands on a producer applies some. Fewer may wait for the next turn, and may
-/// annihilate each other until then; more would hold up whoever brings them into order.
+/// annihilate each other until then; if more did, what is due among them would wait for the rest.
 const CROWD: u32 = if cfg!(loom) { 3 } else { 1 << 12 };
 
 /// Each time that so many more have come, it applies twice as many: so it is done with what it has
-/// taken when half as many have come, and what it takes next is not more than 2 * `CROWD`. Several
-/// producers of one engine get in each other's way there, and it may be a few times as many.
-const SHARE: u32 = if cfg!(loom) { 1 } else { 32 };
+/// taken before there is a crowd again. Several producers of one engine get in each other's way there,
+/// and it may be a few times as many.
+const SHARE: u32 = if cfg!(loom) { 1 } else { 4 };
 
 /// What producers write. On machines with caches it has lines of its own.
 #[cfg_attr(target_pointer_width = "64", repr(align(64)))]

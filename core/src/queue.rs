@@ -3,10 +3,13 @@
 //! Any number of producers push, any number of consumers take, and a consumer takes everything
 //! with one swap. Because nothing is ever popped singly, a producer that is preempted half-way
 //! blocks nobody, and the stack has no ABA problem.
+//!
+//! What came last is first. The commands of one slot merge in the slot, so only those of different
+//! slots can be seen out of order, and to the store that makes no difference.
 
 use crate::sync::{AtomicUsize, Ordering::*};
 
-use crate::{Slot, Slots};
+use crate::Slot;
 
 #[derive(Debug)]
 pub(crate) struct CommandQueue {
@@ -32,8 +35,8 @@ impl CommandQueue {
         CommandQueue { head: AtomicUsize::new(0) }
     }
 
-    /// Links a slot. The caller is the one that set its *queued* flag, or has taken it from where it was parked. Returns how many are linked
-    /// then; on a 32-bit machine, 1.
+    /// Links a slot. The caller is the one that set its *queued* flag, or has taken it from where it was
+    /// parked. Returns how many are linked then; on a 32-bit machine, 1.
     ///
     /// Sequentially consistent: the alarm is read after this.
     pub(crate) fn push(&self, slot: &Slot, index: u32) -> u32 {
@@ -54,27 +57,18 @@ impl CommandQueue {
         self.head.load(SeqCst) == 0
     }
 
-    /// Takes everything; gives the first in, as index plus one, linked in the order of arrival.
-    pub(crate) fn take(&self, slots: &(impl Slots + ?Sized)) -> u32 {
+    /// Takes everything; gives what was pushed last, as index plus one, linked to what was pushed before.
+    pub(crate) fn take(&self) -> u32 {
         if self.is_empty() {
             return 0;
         }
-        let mut newest = newest(self.head.swap(0, SeqCst));
-        let mut first = 0;
-        while newest != 0 {
-            let link = &slots.slot(newest - 1).next;
-            let older = link.load(Relaxed);
-            link.store(first, Relaxed);
-            first = newest;
-            newest = older;
-        }
-        first
+        newest(self.head.swap(0, SeqCst))
     }
 }
 
 #[cfg(all(test, loom))]
 mod models {
-    //! Rule 2, never lost: what is pushed is taken, once, in order, with what its producer wrote.
+    //! Rule 2, never lost: what is pushed is taken, once, the latest first, with what its producer wrote.
     //!
     //! Go red when `push` changes the head with less than release, `take` with less than acquire.
 
@@ -113,7 +107,7 @@ mod models {
 
         fn take(&self) -> Vec<u32> {
             let mut taken = vec![];
-            let mut at = self.queue.take(&self.slots);
+            let mut at = self.queue.take();
             while at != 0 {
                 let index = at - 1;
                 // SAFETY: nobody else uses the slot after it was pushed.
@@ -133,11 +127,11 @@ mod models {
                 let world = world.clone();
                 move || (0..3).for_each(|index| world.push(index))
             });
-            let mut taken = world.take();
-            taken.extend(world.take());
+            let mut takes = vec![world.take(), world.take()];
             producer.join().unwrap();
-            taken.extend(world.take());
-            assert_eq!(taken, [0, 1, 2], "one producer's commands stay in order");
+            takes.push(world.take());
+            takes.iter_mut().for_each(|taken| taken.reverse());
+            assert_eq!(takes.concat(), [0, 1, 2], "one producer's commands, the latest first");
         });
     }
 
@@ -149,11 +143,13 @@ mod models {
                 let world = world.clone();
                 thread::spawn(move || indices.iter().for_each(|&index| world.push(index)))
             });
-            let mut taken = world.take();
+            let mut takes = vec![world.take()];
             producers.into_iter().for_each(|producer| producer.join().unwrap());
-            taken.extend(world.take());
+            takes.push(world.take());
+            takes.iter_mut().for_each(|taken| taken.reverse());
+            let mut taken = takes.concat();
             let place = |index| taken.iter().position(|&other| other == index);
-            assert!(place(0) < place(1), "one producer's commands stay in order");
+            assert!(place(0) < place(1), "one producer's commands, the latest first");
             taken.sort();
             assert_eq!(taken, [0, 1, 2]);
         });
@@ -181,6 +177,7 @@ mod models {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Slots;
     use crate::sync::AtomicU32;
     use std::{thread, vec, vec::Vec};
 
@@ -194,15 +191,15 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_comes_out_in_the_order_in_which_it_went_in() {
+    fn what_was_pushed_last_comes_out_first() {
         let slots = [const { Slot::new() }; 4];
         let queue = CommandQueue::new();
-        assert_eq!(queue.take(&slots), 0);
+        assert_eq!(queue.take(), 0, "there is nothing");
         for index in [2usize, 0, 3] {
             queue.push(&slots[index], index as u32);
         }
         assert!(!queue.is_empty());
-        assert_eq!(order(&slots, queue.take(&slots)), [2, 0, 3]);
+        assert_eq!(order(&slots, queue.take()), [3, 0, 2]);
         assert!(queue.is_empty());
     }
 
@@ -226,7 +223,7 @@ mod tests {
                     let mut got = vec![];
                     loop {
                         let done = left.load(Acquire) == 0;
-                        let batch = order(slots_ref, queue_ref.take(slots_ref));
+                        let batch = order(slots_ref, queue_ref.take());
                         if done && batch.is_empty() {
                             return got;
                         }

@@ -95,7 +95,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     }
 
     /// Applies more commands than have come since the last time. If millions of them gathered,
-    /// whoever turns then would have to bring them into order at once.
+    /// those that are due among them would be late by the time that it takes to apply all.
     #[cold]
     fn help(&self) {
         if !self.driver.may_drain() {

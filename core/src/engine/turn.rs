@@ -202,7 +202,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// queue them faster than they are applied.
     pub(super) fn take_news(&self, inside: &mut Inside<S>) {
         if inside.backlog == 0 {
-            inside.backlog = self.producers.queue.take(&self.slots);
+            inside.backlog = self.producers.queue.take();
             if !self.producers.parked.is_empty() {
                 self.collect(inside);
             }
