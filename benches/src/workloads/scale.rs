@@ -1,6 +1,8 @@
 //! What an operation costs when a thousand timers are live, and when ten million are; with more
 //! threads than there are processors, too.
 
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::window::{self, STEP};
@@ -17,6 +19,8 @@ pub struct Scale {
     live: usize,
     ops: usize,
     threads: usize,
+    /// Whether each thread goes on, in every round, with the sleeps that another has armed.
+    exchanged: bool,
 }
 
 impl Scale {
@@ -25,11 +29,12 @@ impl Scale {
             true => (&[1_000], 8_000),
             false => (&[1_000, 10_000, 100_000, 1_000_000, 10_000_000], 1_000_000),
         };
-        let all = [1, 2, 4, 8].into_iter().flat_map(|threads| {
+        let own = [1, 2, 4, 8].into_iter().flat_map(|threads| {
             let sizes = sizes.iter().filter(move |live| threads == 1 || **live <= 1_000_000);
-            sizes.map(move |&live| Scale { live, ops, threads })
+            sizes.map(move |&live| Scale { live, ops, threads, exchanged: false })
         });
-        all.collect()
+        // As many as there are operations: all that are dropped were armed by another thread.
+        own.chain([Scale { live: ops, ops, threads: 2, exchanged: true }]).collect()
     }
 }
 
@@ -38,13 +43,14 @@ impl Workload for Scale {
     const ABOUT: &'static str = "So many sleeps are live, shared evenly by the threads, with \
         deadlines an hour ahead and 1 us apart. Then each new one is polled once and takes the place \
         of the oldest, which is dropped: a million in all, three times, of which the median counts. \
-        Each time by new threads: with a million live or more, all that are dropped were armed by \
-        others, which in a timer with a part for each thread is the dearer case.";
+        The threads replace their own; in the last table each replaces what another armed, which in \
+        a timer with a part for each thread is the dearer case.";
     const METRICS: &'static [Metric] = &[compared("CPU ns/op", 1)];
     const REPEATED: bool = false;
 
     fn table(&self) -> String {
-        threads(self.threads)
+        let threads = threads(self.threads);
+        if self.exchanged { format!("{threads}, each with the other's sleeps") } else { threads }
     }
 
     fn column(&self) -> String {
@@ -52,17 +58,40 @@ impl Workload for Scale {
     }
 
     fn measure<P: Peer>(&self, peer: &P) -> Sample {
-        let live = self.live / self.threads;
-        let mut places: Vec<_> = (0..self.threads).map(|_| Places::<P::Sleep>::new(live)).collect();
-        let mut start = Instant::now() + FAR;
-        let mut go = |ops: usize| {
-            let job = |places| window::run(peer.clone(), places, start, ops);
-            places = peer.run(std::mem::take(&mut places).into_iter().map(job).collect());
-            start += STEP * ops as u32;
+        let (live, ops) = (self.live / self.threads, self.ops / self.threads);
+        let places = || Mutex::new(Some(Places::<P::Sleep>::new(live)));
+        let all: Arc<[_]> = (0..self.threads).map(|_| places()).collect();
+        // Where a round begins and ends. The threads are the same in all.
+        let edge = Arc::new(Barrier::new(self.threads + 1));
+        let job = |number: usize| {
+            let (peer, all, edge, exchanged) =
+                (peer.clone(), all.clone(), edge.clone(), self.exchanged);
+            async move {
+                let mut start = Instant::now() + FAR;
+                for round in 0..=ROUNDS {
+                    edge.wait();
+                    let shift = if exchanged { round } else { 0 };
+                    let place = &all[(number + shift) % all.len()];
+                    let places = place.lock().unwrap().take().expect("the others have others");
+                    let ops = if round == 0 { live } else { ops };
+                    let places = window::run(peer.clone(), places, start, ops).await;
+                    start += STEP * ops as u32;
+                    *place.lock().unwrap() = Some(places);
+                    edge.wait();
+                }
+            }
         };
-        go(live);
-        let ops = self.ops / self.threads;
-        let mut rounds: Vec<_> = (0..ROUNDS).map(|_| cpu_of(|| go(ops)).1).collect();
+        let jobs = (0..self.threads).map(job).collect();
+        let mut rounds = thread::scope(|scope| {
+            scope.spawn(|| peer.run(jobs));
+            let round = || {
+                edge.wait();
+                edge.wait();
+            };
+            let times = [(); ROUNDS + 1].map(|()| cpu_of(round).1);
+            // The first armed those that are live.
+            times[1..].to_vec()
+        });
         rounds.sort();
         Sample::of([rounds[ROUNDS / 2].map(|cpu| nanos_per(ops * self.threads, cpu))])
     }
