@@ -33,6 +33,8 @@ mod handoff;
 mod manual_rig;
 #[cfg(feature = "std")]
 pub mod model;
+#[cfg(all(feature = "std", target_os = "linux"))]
+pub mod processes;
 mod rig;
 #[cfg(feature = "std")]
 mod std_rigs;
@@ -45,5 +47,5 @@ pub use handoff::Handoff;
 pub use manual_rig::{Heap, ManualRig, ManualTimer, Wheel};
 pub use rig::{AloneRig, CAPACITY, ClockRig, Outcome, Rig, TooSlow, run};
 #[cfg(feature = "std")]
-pub use std_rigs::{BlockOn, Global, Threaded, Turned, until};
+pub use std_rigs::{BlockOn, Global, Threaded, Turned, on_live_threads, until};
 pub use task::Task;

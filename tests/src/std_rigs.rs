@@ -1,8 +1,10 @@
 //! The std driver, in each of the ways in which a program can have it driven.
 
+use std::sync::mpsc;
 use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
+use std::vec::Vec;
 
 use moirai_timer_core::{Handle, Metrics, Ticks};
 use moirai_timer_std::Timer;
@@ -24,6 +26,32 @@ pub fn until(mut done: impl FnMut() -> bool) {
         assert!(start.elapsed() < FAR_BEYOND, "waited for {FAR_BEYOND:?} in vain");
         thread::park_timeout(Duration::from_micros(50));
     }
+}
+
+/// Does each job on a thread of its own, one after the other, and lets none of the threads end before all
+/// are done: so no two are in one place of the timer because one has taken the other's.
+///
+/// # Panics
+/// If a job does.
+pub fn on_live_threads<J, T>(jobs: impl IntoIterator<Item = J>) -> Vec<T>
+where
+    J: FnOnce() -> T + Send,
+    T: Send,
+{
+    thread::scope(|scope| {
+        let mut alive = Vec::new();
+        let live = |job: J| {
+            let (done, result) = mpsc::channel();
+            let (end, ended) = mpsc::channel::<()>();
+            scope.spawn(move || {
+                let _ = done.send(job());
+                let _ = ended.recv();
+            });
+            alive.push(end);
+            result.recv().expect("a job panicked")
+        };
+        jobs.into_iter().map(live).collect()
+    })
 }
 
 fn core_metrics(timer: &Timer) -> Metrics {

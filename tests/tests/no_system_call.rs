@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 use moirai_timer_std::Timer;
+use moirai_timer_tests::processes::{is_asleep, threads};
 use moirai_timer_tests::{Task, until};
 
 static REFUSED: AtomicU32 = AtomicU32::new(0);
@@ -112,6 +113,8 @@ fn a_producer_calls_the_system_for_nothing() {
         let mut start = timer.sleep(HOUR);
         let _ = task.polls(|cx| Pin::new(&mut start).poll(cx));
         until(|| timer.metrics().turns > turns);
+        // One that is not parked yet needs no nudge.
+        until(|| matches!(*threads("uncalled"), [thread] if is_asleep(thread)));
         refuse_system_calls();
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(produce));
         let counts = counts.load(SeqCst);

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use moirai_timer_std::{Sleep, Timer, block_on};
-use moirai_timer_tests::{Task, until};
+use moirai_timer_tests::{Task, on_live_threads, until};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -234,22 +234,20 @@ fn a_crowd_in_one_shard_does_not_hold_up_the_others() {
         let early = deadline - Duration::from_millis(1);
         // Sixteen threads, which share the shards somehow. Each has a bystander, one of the first
         // that are due in its shard.
-        let (mut sleeps, mut bystanders) = (Vec::new(), Vec::new());
-        for _ in 0..THREADS {
+        let arm = |waker: &Waker, at| {
+            let mut sleep = timer.sleep_until(at);
+            let _ = Pin::new(&mut sleep).poll(&mut Context::from_waker(waker));
+            sleep
+        };
+        let job = || {
             let bystander = Arc::new(Place(woken.clone(), AtomicU32::new(0)));
             let crowd = Waker::from(Arc::new(Place(woken.clone(), AtomicU32::new(0))));
-            let arm = |waker: &Waker, at| {
-                let mut sleep = timer.sleep_until(at);
-                let _ = Pin::new(&mut sleep).poll(&mut Context::from_waker(waker));
-                sleep
-            };
-            let all = || -> Vec<_> {
-                let first = arm(&bystander.clone().into(), early);
-                [first].into_iter().chain((0..CROWD).map(|_| arm(&crowd, deadline))).collect()
-            };
-            sleeps.extend(thread::scope(|scope| scope.spawn(all).join().unwrap()));
-            bystanders.push(bystander);
-        }
+            let first = arm(&bystander.clone().into(), early);
+            let crowd = (0..CROWD).map(|_| arm(&crowd, deadline));
+            ([first].into_iter().chain(crowd).collect::<Vec<_>>(), bystander)
+        };
+        let (_sleeps, bystanders): (Vec<_>, Vec<_>) =
+            on_live_threads([job; THREADS as usize]).into_iter().unzip();
         timer.turn();
         if Instant::now() >= early {
             continue;
@@ -275,9 +273,13 @@ fn a_loop_hears_of_sleeps_again_after_another_thread_has_driven_its_timer() {
     let loops = Task::new();
     let timer = Timer::builder().driven_by(loops.waker()).build().unwrap();
     assert_eq!(timer.turn(), None);
-    timer.block_on(timer.sleep(Duration::from_millis(1)));
+    let mut sleep = timer.sleep(HOUR);
+    assert!(Task::new().polls(|cx| Pin::new(&mut sleep).poll(cx)).is_pending());
+    sleep.reset_after(Duration::from_millis(1));
+    let armed = loops.wakes();
+    timer.block_on(sleep);
     let before = loops.wakes();
-    assert!(before > 0, "whatever the other has not done, the loop has to do");
+    assert!(before > armed, "whatever the other has not done, the loop has to do");
     let mut sleep = timer.sleep(HOUR);
     assert!(Task::new().polls(|cx| Pin::new(&mut sleep).poll(cx)).is_pending());
     assert_eq!(loops.wakes(), before + 1);
@@ -298,9 +300,10 @@ fn a_panic_of_the_waker_that_drives_a_timer_harms_nobody() {
     let timer = Timer::builder().driven_by(panics.clone().into()).build().unwrap();
     assert_eq!(timer.turn(), None);
     let task = Task::new();
-    let mut sleep = timer.sleep(Duration::from_millis(1));
+    let mut sleep = timer.sleep(HOUR);
     assert!(task.polls(|cx| Pin::new(&mut sleep).poll(cx)).is_pending());
     assert_eq!(panics.0.load(SeqCst), 1);
+    sleep.reset_after(Duration::from_millis(1));
     until(|| {
         timer.turn();
         task.wakes() == 1

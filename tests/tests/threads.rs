@@ -9,32 +9,16 @@ use std::thread;
 use std::time::Duration;
 
 use moirai_timer_std::{Sleep, Timer, block_on};
+use moirai_timer_tests::processes::{is_asleep, threads};
 use moirai_timer_tests::{Task, until};
 
 const HOUR: Duration = Duration::from_secs(3_600);
-
-/// The threads of this process that have this name, as numbers.
-fn threads(name: &str) -> Vec<u32> {
-    let tasks = fs::read_dir("/proc/self/task").unwrap();
-    let numbers = tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok());
-    let named = |number: &u32| {
-        fs::read_to_string(format!("/proc/self/task/{number}/comm"))
-            .is_ok_and(|comm| comm.trim_end() == name)
-    };
-    numbers.filter(named).collect()
-}
 
 /// How often this thread gave up the processor of its own accord: once for each time it slept.
 fn sleeps_of(thread: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/self/task/{thread}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"));
     line.unwrap().split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-/// Whether this thread sleeps at this moment.
-fn is_asleep(thread: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap();
-    stat.rsplit_once(") ").unwrap().1.starts_with('S')
 }
 
 fn named(name: &str) -> Timer {
@@ -197,11 +181,11 @@ fn a_waker_that_panics_is_counted_and_the_thread_lives() {
     let (task, after) = (Task::new(), Task::new());
     let hook = || std::panic::resume_unwind(Box::new("this waker panics"));
     task.hooked(&hook, || {
-        let mut sleeps: Vec<_> = (0..3).map(|_| timer.sleep(Duration::from_millis(5))).collect();
-        let pending = sleeps.iter_mut().filter_map(|sleep| (!poll(sleep, &task)).then_some(()));
-        let pending = pending.count() as u32;
-        until(|| task.wakes() == pending);
-        until(|| timer.metrics().waker_panics == u64::from(pending));
+        let mut sleeps: Vec<_> = (0..3).map(|_| timer.sleep(HOUR)).collect();
+        sleeps.iter_mut().for_each(|sleep| assert!(!poll(sleep, &task)));
+        sleeps.iter_mut().for_each(|sleep| sleep.reset_after(Duration::from_millis(5)));
+        until(|| task.wakes() == 3);
+        until(|| timer.metrics().waker_panics == 3);
     });
     let mut sleep = timer.sleep(Duration::from_millis(2));
     if !poll(&mut sleep, &after) {
@@ -226,10 +210,10 @@ fn a_panic_that_panics_when_it_is_dropped_harms_nobody_either() {
     let (task, after) = (Task::new(), Task::new());
     let hook = || std::panic::resume_unwind(Box::new(Spiteful));
     task.hooked(&hook, || {
-        let mut sleep = timer.sleep(Duration::from_millis(5));
-        if !poll(&mut sleep, &task) {
-            until(|| timer.metrics().waker_panics == 1);
-        }
+        let mut sleep = timer.sleep(HOUR);
+        assert!(!poll(&mut sleep, &task));
+        sleep.reset_after(Duration::from_millis(5));
+        until(|| timer.metrics().waker_panics == 1);
     });
     let mut sleep = timer.sleep(Duration::from_millis(2));
     if !poll(&mut sleep, &after) {

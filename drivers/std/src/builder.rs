@@ -50,7 +50,7 @@ pub struct Builder {
 impl Default for Builder {
     fn default() -> Self {
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        let shards = processors.next_power_of_two().min(64);
+        let shards = (4 * processors).next_power_of_two().min(64);
         Builder {
             capacity: None,
             shards,
@@ -81,11 +81,11 @@ impl Builder {
         self
     }
 
-    /// How many engines work side by side; a thread uses one of them. By default as many as there
-    /// are processors, 64 at most. At most 256; rounded up to a power of two.
+    /// How many engines work side by side; a thread uses one of them. By default four for each
+    /// processor, 64 at most. At most 256; rounded up to a power of two.
     ///
-    /// Threads that arm and cancel at the same time disturb each other less with more shards; a
-    /// turn looks at all of them.
+    /// Threads that arm and cancel at the same time disturb each other if they use the same shard: so
+    /// many threads as there are shards never do. A turn looks at all of them, some 25 ns each.
     ///
     /// ```
     /// # use moirai_timer_std::Timer;
