@@ -2,6 +2,7 @@
 
 #![no_std]
 
+pub mod clock;
 pub mod peers;
 #[path = "../../../compat/embassy-time-queue-utils/src/queue_generic.rs"]
 #[allow(dead_code, unexpected_cfgs)]

@@ -6,7 +6,8 @@
 
 use board::{meter, print, println};
 
-use crate::peers::{Peer, clock};
+use crate::clock;
+use crate::peers::Peer;
 
 const ARMED: [u32; 3] = [8, 64, 128];
 /// So many that each of 128 timers comes up 8 times.

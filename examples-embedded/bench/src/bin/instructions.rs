@@ -6,7 +6,8 @@
 #![no_std]
 #![no_main]
 
-use bench::peers::{HEAP, Hal, Ours, Rtic, clock};
+use bench::clock;
+use bench::peers::{HEAP, Hal, Ours, Rtic};
 use bench::rounds::report;
 use bench::{queue_generic, queue_integrated};
 use board::{burn, meter, println};

@@ -1,0 +1,16 @@
+//! `embassy_time::Timer` on our queue in the tasks, in the place of embassy's.
+
+#![no_std]
+#![no_main]
+
+use embassy_time::{Instant, Timer};
+use tasks::hal::Hal;
+use tasks::queue_integrated::Queue;
+
+embassy_time_driver::time_driver_impl!(static DRIVER: Hal<Queue> = Hal::new(<Queue>::new()));
+
+tasks::program!(
+    "Moirai timer's queue under embassy-time, integrated",
+    |until| Timer::at(Instant::from_ticks(until)),
+    || DRIVER.ring()
+);
