@@ -199,8 +199,15 @@ const fn hardware(machines: Range<usize>, prints: &'static [&'static str]) -> Pr
 }
 
 /// The packages that are only measured, and on which machines.
-const MEASURED: [(&str, Range<usize>); 5] =
-    [("bench", 0..1), ("bench", 2..4), ("sections", 0..1), ("sections", 2..5), ("sections", 6..7)];
+const MEASURED: [(&str, Range<usize>); 7] = [
+    ("bench", 0..1),
+    ("bench", 2..4),
+    ("sections", 0..1),
+    ("sections", 2..5),
+    ("sections", 6..7),
+    ("tasks", 0..1),
+    ("tasks", 2..4),
+];
 
 /// What a program prints on a machine on which an instruction takes 2^`shift` nanoseconds; built for
 /// speed as the others are for size.
