@@ -28,7 +28,7 @@ fn a_quick_run_measures_everybody_and_ours_is_neither_early_nor_lost() {
         ("idle", "context switches", 1),
         ("extend", "turns", 2),
         ("memory", "future", 1),
-        ("scale", "CPU ns/op", 4),
+        ("scale", "CPU ns/op", 5),
         ("growth", "drop max us", 1),
         ("burst", "lost", 1),
         ("tolerance", "CPU %", 2),
