@@ -72,8 +72,8 @@ const HELPING: u32 = 256;
 const CROWD: u32 = if cfg!(loom) { 3 } else { 1 << 12 };
 
 /// Each time that so many more have come, it applies twice as many: so it is done with what it has
-/// taken before there is a crowd again. Several producers of one engine get in each other's way there,
-/// and it may be a few times as many.
+/// taken when half as many have come, and takes 2 * `CROWD` at most. Several producers of one engine
+/// get in each other's way there, and it may be a few times as many.
 const SHARE: u32 = if cfg!(loom) { 1 } else { 4 };
 
 /// What producers write. On machines with caches it has lines of its own.
