@@ -36,8 +36,8 @@ use slab::Slab;
 /// use std::time::Duration;
 ///
 /// let mut queue = DelayQueue::new(Timer::global().clone());
-/// let slow = queue.insert("slow", Duration::from_millis(2));
 /// queue.insert("quick", Duration::from_millis(1));
+/// let slow = queue.insert("slow", Duration::from_millis(2));
 /// let gone = queue.insert("gone", Duration::from_millis(1));
 /// assert_eq!(queue.remove(gone), Ok("gone"));
 /// block_on(async {
