@@ -3,7 +3,7 @@
 //! Each is a workspace of its own: a patch reaches everything in a workspace, and the main one
 //! compares the stand-ins with the originals.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
@@ -21,7 +21,25 @@ pub(crate) fn test(sh: &Shell, _: &[Package]) -> Result<()> {
     }
     shell::run(cmd!(sh, "cargo test"))?;
     shell::run(cmd!(sh, "cargo test -p proof-std --features generic"))?;
+    capacities(sh)?;
     futures_timer(sh)
+}
+
+/// The queue's capacity is set where it is compiled: by features, or by a variable, which comes first.
+fn capacities(sh: &Shell) -> Result<()> {
+    let test = ["test", "--test", "capacity", "--features"];
+    let features = "generic-queue-8,generic-queue-16";
+    shell::run(cmd!(sh, "cargo {test...} {features}"))?;
+    const NAME: &str = "EMBASSY_TIME_QUEUE_CAPACITY";
+    shell::run_with(&[(NAME, "200")], cmd!(sh, "cargo {test...} {features}"))?;
+    for (wrong, complaint) in
+        [("0", "a waker queue has 1 to 65535 entries"), ("many", "is not a number")]
+    {
+        let build = cmd!(sh, "cargo {test...} {features}").ignore_status();
+        let said = shell::read_errors_with(&[(NAME, wrong)], build)?;
+        ensure!(said.contains(complaint), "a capacity of {wrong} was not refused:\n{said}");
+    }
+    Ok(())
 }
 
 /// Its own tests; those of crates that use it are [`dependents`](crate::dependents).

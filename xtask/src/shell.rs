@@ -28,6 +28,12 @@ pub(crate) fn read_with(variables: Variables<'_>, command: Cmd<'_>) -> Result<St
     Ok(command.quiet().envs(variables.iter().copied()).read()?)
 }
 
+/// Prints the command, with its variables, runs it, and returns what it wrote to standard error.
+pub(crate) fn read_errors_with(variables: Variables<'_>, command: Cmd<'_>) -> Result<String> {
+    print(variables, &command);
+    Ok(command.quiet().envs(variables.iter().copied()).read_stderr()?)
+}
+
 fn print(variables: Variables<'_>, command: &Cmd<'_>) {
     eprint!("$ ");
     for (name, value) in variables {
