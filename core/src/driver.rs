@@ -5,6 +5,13 @@ use core::task::Waker;
 use crate::Ticks;
 
 /// What became of an alarm that was just set.
+///
+/// ```
+/// # use moirai_timer_core::{Armed, Driver, ManualDriver, Ticks};
+/// let clock = ManualDriver::<1000>::at(Ticks::new(5));
+/// assert_eq!(clock.arm(Ticks::new(6)), Armed::Pending);
+/// assert_eq!(clock.arm(Ticks::new(5)), Armed::Elapsed);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use = "an elapsed alarm does not ring: turn again"]
@@ -20,6 +27,62 @@ pub enum Armed {
 /// The engine calls [`now`](Self::now) and [`pend`](Self::pend) from wherever its users call the
 /// engine, at the same time from several threads or interrupt levels. [`arm`](Self::arm) and
 /// [`disarm`](Self::disarm) are called by [`Engine::on_alarm`](crate::Engine::on_alarm) alone.
+///
+/// # Example
+///
+/// A machine whose counter has 64 bits, and a compare register that is looked at all the time; what has
+/// fewer bits, or is looked at when the counter changes, is best left to `moirai-timer-hal`.
+///
+/// ```
+/// # mod registers {
+/// #     use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
+/// #     static COUNTER: AtomicU64 = AtomicU64::new(1);
+/// #     static COMPARE: AtomicU64 = AtomicU64::new(0);
+/// #     pub fn counter() -> u64 { COUNTER.fetch_add(1, SeqCst) }
+/// #     pub fn set_compare(at: u64) { COMPARE.store(at, SeqCst) }
+/// #     pub fn set_pending() {}
+/// # }
+/// use core::task::Waker;
+/// use moirai_timer_core::{Armed, Driver, Ticks, Timer};
+///
+/// struct Machine;
+///
+/// impl Driver for Machine {
+///     const TICK_HZ: u64 = 1_000_000;
+///
+///     fn now(&self) -> Ticks {
+///         Ticks::new(registers::counter())
+///     }
+///
+///     fn arm(&self, at: Ticks) -> Armed {
+///         registers::set_compare(at.get());
+///         if at <= self.now() { Armed::Elapsed } else { Armed::Pending }
+///     }
+///
+///     fn disarm(&self) {
+///         registers::set_compare(u64::MAX);
+///     }
+///
+///     fn pend(&self) {
+///         registers::set_pending();
+///     }
+///
+///     // The other three have defaults.
+///     fn may_drain(&self) -> bool {
+///         true
+///     }
+///
+///     fn wake(&self, waker: Waker) {
+///         waker.wake();
+///     }
+///
+///     fn fired(&self, _late: u64) {}
+/// }
+///
+/// static TIMER: Timer<Machine, 8> = Timer::new(Machine);
+/// TIMER.on_alarm();
+/// assert!(TIMER.now() > Ticks::ZERO);
+/// ```
 pub trait Driver {
     /// Ticks a second. Durations are rounded up to whole ticks.
     const TICK_HZ: u64;

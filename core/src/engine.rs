@@ -119,6 +119,79 @@ struct Inside<S> {
 ///
 /// All methods may be called from anywhere, interrupts included, unless they say otherwise; none
 /// of them waits for another caller.
+///
+/// Programs ask it for futures; here of a clock with one tick a millisecond.
+///
+/// ```
+/// # use core::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+/// # fn block_on<F: Future>(future: F) -> F::Output {
+/// #     let (mut future, mut cx) = (pin!(future), Context::from_waker(Waker::noop()));
+/// #     loop {
+/// #         match future.as_mut().poll(&mut cx) {
+/// #             Poll::Ready(value) => return value,
+/// #             Poll::Pending => TIMER.driver().advance(1),
+/// #         }
+/// #         TIMER.on_alarm();
+/// #     }
+/// # }
+/// use core::{future::pending, time::Duration};
+/// use moirai_timer_core::{Elapsed, ManualDriver, RegisterError, Ticks, Timer};
+///
+/// static TIMER: Timer<ManualDriver<1_000>, 2> = Timer::new(ManualDriver::new());
+/// let ms = Duration::from_millis;
+///
+/// # let program =
+/// async {
+///     TIMER.sleep(ms(5)).await;
+///     TIMER.sleep_until(Ticks::new(7)).await;
+///     assert_eq!(TIMER.now(), Ticks::new(7));
+///
+///     assert_eq!(TIMER.timeout(ms(3), async { 42 }).await, Ok(42));
+///     assert_eq!(TIMER.timeout_at(Ticks::new(9), pending::<()>()).await, Err(Elapsed::new()));
+///
+///     let mut ticks = TIMER.interval(ms(10));
+///     assert_eq!(ticks.tick().await, Ticks::new(9)); // at once
+///     ticks = TIMER.interval_at(Ticks::new(30), ms(10));
+///     assert_eq!(ticks.tick().await, Ticks::new(30));
+///     drop(ticks);
+///
+///     // For those who want to know now whether there is room.
+///     let one = TIMER.try_sleep(ms(5))?;
+///     let another = TIMER.try_sleep_until(TIMER.after(ms(5)))?;
+///     assert_eq!(TIMER.try_sleep(ms(5)).err(), Some(RegisterError::Full));
+///     one.await;
+///     another.await;
+///     Ok::<(), RegisterError>(())
+/// }
+/// # ;
+/// # block_on(program).unwrap();
+/// ```
+///
+/// Whoever drives it turns it, and can see what it is doing.
+///
+/// ```
+/// use core::{future::Future, pin::pin, task::{Context, Waker}};
+/// use moirai_timer_core::{ManualDriver, Slots, TickCount, Ticks, Timer};
+///
+/// static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
+/// let mut cx = Context::from_waker(Waker::noop());
+/// let mut sleep = pin!(TIMER.sleep(TickCount(5)));
+/// assert!(sleep.as_mut().poll(&mut cx).is_pending());
+///
+/// assert!(TIMER.driver().take_interrupt());
+/// TIMER.on_alarm(); // the handler of that interrupt
+/// assert_eq!(TIMER.alarm(), Ticks::new(5));
+/// assert_eq!(TIMER.next_deadline(), Some(Ticks::new(5)));
+///
+/// TIMER.driver().advance(5);
+/// assert_eq!(TIMER.turn(), None); // somebody else, who need not wait for anything more
+/// let metrics = TIMER.metrics().expect("nobody else is inside");
+/// assert_eq!((metrics.armed, metrics.fired), (0, 1));
+/// assert_eq!(TIMER.slots().capacity(), 8);
+///
+/// TIMER.shutdown();
+/// assert!(TIMER.is_shut_down() && TIMER.try_sleep(TickCount(5)).is_err());
+/// ```
 // A model prints every atomic before its threads start.
 #[cfg_attr(loom, derive(Debug))]
 pub struct Engine<D, M, S> {
@@ -132,6 +205,21 @@ pub struct Engine<D, M, S> {
 }
 
 /// What has happened in a timer so far.
+///
+/// ```
+/// # use moirai_timer_core::{ManualDriver, TickCount, Timer};
+/// # use core::{future::Future, pin::Pin, task::{Context, Waker}};
+/// # static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
+/// let mut sleep = TIMER.sleep(TickCount(5));
+/// # let mut cx = Context::from_waker(Waker::noop());
+/// assert!(Pin::new(&mut sleep).poll(&mut cx).is_pending());
+/// assert_eq!(TIMER.metrics().map(|so_far| so_far.armed), Some(1));
+///
+/// drop(sleep);
+/// TIMER.on_alarm();
+/// let so_far = TIMER.metrics().expect("nobody else is inside");
+/// assert_eq!((so_far.registered, so_far.cancelled, so_far.armed), (1, 1, 0));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
@@ -155,6 +243,18 @@ pub struct Metrics {
 }
 
 /// What a [`drain`](Engine::drain) did.
+///
+/// ```
+/// # use moirai_timer_core::{Drained, ManualDriver, TickCount, Timer};
+/// # use core::{future::Future, pin::Pin, task::{Context, Waker}};
+/// # static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
+/// let mut sleep = TIMER.sleep(TickCount(5));
+/// # let mut cx = Context::from_waker(Waker::noop());
+/// assert!(Pin::new(&mut sleep).poll(&mut cx).is_pending());
+/// drop(sleep);
+/// // Registered and cancelled: one command.
+/// assert_eq!(TIMER.drain(), Drained { applied: 1, freed: 1 });
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Drained {
@@ -187,6 +287,15 @@ impl<D: Driver, const N: usize> Timer<D, N> {
 impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// A timer made of its parts: none of the slots in use, the store empty, and with room for as many
     /// as there are slots. A store without room, that cannot make any, panics in a turn.
+    ///
+    /// ```
+    /// use moirai_timer_core::{Engine, HeapStore, Inline, ManualDriver, Slot};
+    ///
+    /// // What `Timer<ManualDriver, 8>` is.
+    /// static TIMER: Engine<ManualDriver, [Slot; 8], HeapStore<Inline<8>>> =
+    ///     Engine::with_parts(ManualDriver::new(), [const { Slot::new() }; 8], HeapStore::new());
+    /// # assert!(TIMER.next_deadline().is_none());
+    /// ```
     pub const fn with_parts(driver: D, slots: M, store: S) -> Self {
         const { assert!(D::TICK_HZ > 0, "a clock ticks") };
         Engine {
@@ -301,6 +410,15 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     ///
     /// For the moment of a `fork`, which must not copy a store that is half-way changed. Producers
     /// are not affected.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{ManualDriver, Timer};
+    /// # static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
+    /// assert!(TIMER.try_freeze());
+    /// assert!(!TIMER.try_freeze() && TIMER.turn().is_none());
+    /// # // SAFETY: it was frozen.
+    /// # unsafe { TIMER.thaw() };
+    /// ```
     pub fn try_freeze(&self) -> bool {
         self.inside.try_enter().map(core::mem::forget).is_some()
     }
@@ -309,6 +427,17 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     ///
     /// # Safety
     /// It did return true, and has not been undone.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{ManualDriver, Timer};
+    /// # static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
+    /// # fn fork() -> u32 { 0 }
+    /// assert!(TIMER.try_freeze());
+    /// let child = fork();
+    /// // SAFETY: it was frozen, two lines above.
+    /// unsafe { TIMER.thaw() };
+    /// # assert_eq!((child, TIMER.next_deadline()), (0, None));
+    /// ```
     pub unsafe fn thaw(&self) {
         // SAFETY: by the caller's promise the section was entered and forgotten.
         self.leave(unsafe { self.inside.resume() });
@@ -323,6 +452,16 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     ///
     /// # Safety
     /// Nobody else uses the timer at this time.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{ManualDriver, Timer};
+    /// # static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
+    /// # fn fork() -> u32 { 0 }
+    /// if fork() == 0 {
+    ///     // SAFETY: the child has one thread, which is here.
+    ///     unsafe { TIMER.forget_wakers() };
+    /// }
+    /// ```
     pub unsafe fn forget_wakers(&self) {
         for index in 0..self.producers.pool.reach() {
             // SAFETY: by the caller's promise.

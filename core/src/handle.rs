@@ -10,6 +10,16 @@ use crate::Ticks;
 /// The right to be the only one that uses a slot: its holder arms, moves and releases it.
 ///
 /// Neither `Clone` nor constructible outside: it comes from an engine and goes back to it.
+///
+/// ```
+/// # use moirai_timer_core::{Handle, ManualDriver, RegisterError, Timer};
+/// # static TIMER: Timer<ManualDriver, 8> = Timer::new(ManualDriver::new());
+/// let claim = TIMER.claim_at_hand()?.with_shard(3);
+/// assert_eq!(claim.shard(), 3); // for a handle to several timers
+/// // SAFETY: it came from there.
+/// unsafe { (&TIMER).release(claim, false) };
+/// # Ok::<(), RegisterError>(())
+/// ```
 #[derive(Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Claim {
@@ -40,6 +50,17 @@ impl Claim {
 }
 
 /// Why a timer could not be armed.
+///
+/// ```
+/// # use moirai_timer_core::{ManualDriver, RegisterError, TickCount, Timer};
+/// # static TIMER: Timer<ManualDriver, 8> = Timer::new(ManualDriver::new());
+/// TIMER.shutdown();
+/// match TIMER.try_sleep(TickCount(5)) {
+///     Err(RegisterError::Full) => { /* say so to a client, or try again later */ }
+///     Err(error) => assert_eq!(error.to_string(), "the timer was shut down"),
+///     Ok(sleep) => drop(sleep),
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -72,6 +93,55 @@ impl core::error::Error for RegisterError {}
 /// # Safety
 ///
 /// A claim that a handle gave out has to reach the same engine in every later call on that handle.
+///
+/// # Example
+///
+/// A handle to the program's only timer that takes no memory, so that each sleep is a word smaller:
+///
+/// ```
+/// use core::{task::Waker, time::Duration};
+/// use moirai_timer_core::{Claim, Handle, ManualDriver, RegisterError, Sleep, Ticks, Timer};
+///
+/// static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
+///
+/// #[derive(Clone, Copy)]
+/// struct OnlyTimer;
+///
+/// // SAFETY: there is one engine.
+/// unsafe impl Handle for OnlyTimer {
+///     type Instant = Ticks;
+///
+///     fn now(&self) -> Ticks { TIMER.now() }
+///     fn is_due(&self, at: Ticks) -> bool { (&TIMER).is_due(at) }
+///     fn ticks_in(&self, duration: Duration) -> u64 { (&TIMER).ticks_in(duration) }
+///     fn duration_of(&self, ticks: u64) -> Duration { (&TIMER).duration_of(ticks) }
+///     fn ticks_at(&self, at: Ticks) -> Ticks { at }
+///     fn instant_at(&self, at: Ticks) -> Ticks { at }
+///     fn tolerance(&self) -> u64 { (&TIMER).tolerance() }
+///     fn claim(&self) -> Result<Claim, RegisterError> { (&TIMER).claim() }
+///     fn arm(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
+///         (&TIMER).arm(at, waker)
+///     }
+///     // SAFETY, of all that follow: the caller's promise is that which is asked for.
+///     unsafe fn attend(&self, claim: &mut Claim, at: Ticks, waker: &Waker) -> bool {
+///         unsafe { (&TIMER).attend(claim, at, waker) }
+///     }
+///     unsafe fn move_to(&self, claim: &mut Claim, at: Ticks) {
+///         unsafe { (&TIMER).move_to(claim, at) }
+///     }
+///     unsafe fn is_armed(&self, claim: &Claim) -> bool {
+///         unsafe { (&TIMER).is_armed(claim) }
+///     }
+///     unsafe fn release(&self, claim: Claim, completed: bool) {
+///         unsafe { (&TIMER).release(claim, completed) }
+///     }
+///     fn stranded(&self) { (&TIMER).stranded() }
+/// }
+///
+/// let sleep = Sleep::after(OnlyTimer, Duration::from_millis(5));
+/// assert_eq!(sleep.deadline().get(), 5);
+/// assert!(size_of_val(&sleep) < size_of_val(&TIMER.sleep_until(Ticks::new(5))));
+/// ```
 pub unsafe trait Handle {
     /// A point in time, in the terms of the handle's users.
     type Instant: Copy + fmt::Debug;

@@ -13,6 +13,14 @@ use crate::{Store, Ticks};
 const ARITY: usize = if cfg!(target_pointer_width = "64") { 4 } else { 2 };
 
 /// One place in a heap.
+///
+/// See [`HeapMemory`]; here is what starts as one:
+///
+/// ```
+/// # use moirai_timer_core::HeapEntry;
+/// let memory = vec![HeapEntry::EMPTY; 100];
+/// # assert_eq!(memory.len(), 100);
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[repr(C, packed(4))]
 pub struct HeapEntry {
@@ -118,6 +126,38 @@ fn sink<P: Positions + ?Sized>(
 }
 
 /// Where a [`HeapStore`] keeps its entries and positions: two slices of equal length.
+///
+/// # Example
+///
+/// Room that is made as it is needed:
+///
+/// ```
+/// use moirai_timer_core::{HeapEntry, HeapMemory, HeapStore, Store, Ticks};
+///
+/// #[derive(Default)]
+/// struct Vecs(Vec<HeapEntry>, Vec<u32>);
+///
+/// impl HeapMemory for Vecs {
+///     fn parts(&mut self) -> (&mut [HeapEntry], &mut [u32]) {
+///         (&mut self.0, &mut self.1)
+///     }
+///
+///     fn entries(&self) -> &[HeapEntry] {
+///         &self.0
+///     }
+///
+///     fn reserve(&mut self, capacity: u32) {
+///         let len = self.0.len().max(capacity as usize);
+///         self.0.resize(len, HeapEntry::EMPTY);
+///         self.1.resize(len, 0);
+///     }
+/// }
+///
+/// let mut store = HeapStore::with_memory(Vecs::default());
+/// store.set(1_000, Ticks::new(7));
+/// store.set(9, Ticks::new(5));
+/// assert_eq!(store.pop_due(Ticks::new(6)), Some(9));
+/// ```
 pub trait HeapMemory {
     /// The entries, and the position plus one of each index in them (0: it is not there).
     fn parts(&mut self) -> (&mut [HeapEntry], &mut [u32]);
@@ -130,6 +170,12 @@ pub trait HeapMemory {
 }
 
 /// Room for `N` entries in the store itself.
+///
+/// ```
+/// use moirai_timer_core::{HeapStore, Inline};
+/// static STORE: HeapStore<Inline<32>> = HeapStore::new();
+/// # let _ = &STORE;
+/// ```
 #[derive(Debug)]
 pub struct Inline<const N: usize> {
     entries: [HeapEntry; N],
@@ -149,6 +195,19 @@ impl<const N: usize> HeapMemory for Inline<N> {
 }
 
 /// An indexed heap: set, remove and pop in O(log n). Best for up to some thousand timers.
+///
+/// ```
+/// use moirai_timer_core::{HeapStore, Store, Ticks};
+///
+/// let mut store = HeapStore::<moirai_timer_core::Inline<8>>::new();
+/// store.set(3, Ticks::new(20));
+/// store.set(5, Ticks::new(10));
+/// store.set(3, Ticks::new(30));
+/// assert_eq!(store.deadline(3), Some(Ticks::new(30)));
+/// assert_eq!(store.first(), Some((5, Ticks::new(10))));
+/// assert!(store.remove(5) && !store.remove(5));
+/// assert_eq!(store.pop_due(Ticks::new(30)), Some(3));
+/// ```
 #[derive(Debug)]
 pub struct HeapStore<M> {
     len: u32,
@@ -171,6 +230,22 @@ impl<const N: usize> Default for HeapStore<Inline<N>> {
 
 impl<M: HeapMemory> HeapStore<M> {
     /// An empty heap in `memory`, whose positions are all zero.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{HeapEntry, HeapMemory, HeapStore, Store};
+    /// # struct Slices([HeapEntry; 8], [u32; 8]);
+    /// # impl HeapMemory for Slices {
+    /// #     fn parts(&mut self) -> (&mut [HeapEntry], &mut [u32]) {
+    /// #         (&mut self.0, &mut self.1)
+    /// #     }
+    /// #     fn entries(&self) -> &[HeapEntry] {
+    /// #         &self.0
+    /// #     }
+    /// #     fn reserve(&mut self, _: u32) {}
+    /// # }
+    /// let store = HeapStore::with_memory(Slices([HeapEntry::EMPTY; 8], [0; 8]));
+    /// assert!(store.is_empty());
+    /// ```
     pub const fn with_memory(memory: M) -> Self {
         HeapStore { len: 0, memory }
     }

@@ -12,6 +12,28 @@ use crate::{Handle, Sleep, Ticks};
 /// What an [`Interval`] does about ticks that nobody took in time.
 ///
 /// A tick counts as missed when the one after it is due as well.
+///
+/// See [`set_missed_tick_behavior`](Interval::set_missed_tick_behavior); in short, of a period of 10 that
+/// is left alone until 35:
+///
+/// ```
+/// # use core::task::{Context, Poll, Waker};
+/// # use moirai_timer_core::{ManualDriver, MissedTickBehavior, TickCount, Timer};
+/// use MissedTickBehavior::{Burst, Delay, Skip};
+/// for (behavior, ticks) in [(Burst, [0, 10, 20]), (Delay, [0, 45, 55]), (Skip, [0, 40, 50])] {
+///     let timer: Timer<ManualDriver, 8> = Timer::new(ManualDriver::new());
+///     let mut interval = timer.interval(TickCount(10));
+///     interval.set_missed_tick_behavior(behavior);
+///     timer.driver().advance(35);
+///     let mut cx = Context::from_waker(Waker::noop());
+///     assert_eq!(ticks.map(|_| loop {
+///         match interval.poll_tick(&mut cx) {
+///             Poll::Ready(due) => break due.get(),
+///             Poll::Pending => timer.driver().advance(1),
+///         }
+///     }), ticks);
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum MissedTickBehavior {
@@ -40,6 +62,32 @@ pub enum MissedTickBehavior {
 /// # Interrupts
 ///
 /// It may be polled, reset and dropped in an interrupt, like [`Sleep`].
+///
+/// # Example
+///
+/// ```
+/// use core::{task::{Context, Poll, Waker}, time::Duration};
+/// use moirai_timer_core::{Interval, ManualDriver, MissedTickBehavior, Sleep, Ticks, Timer};
+///
+/// static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
+/// let ms = Duration::from_millis;
+///
+/// let mut ticks = Interval::new(Sleep::after(&TIMER, ms(3)), ms(10));
+/// assert_eq!(ticks.period(), ms(10));
+/// assert_eq!(ticks.missed_tick_behavior(), MissedTickBehavior::Skip);
+///
+/// // Tasks write `ticks.tick().await`.
+/// let mut cx = Context::from_waker(Waker::noop());
+/// TIMER.driver().advance(4);
+/// assert_eq!(ticks.poll_tick(&mut cx), Poll::Ready(Ticks::new(3)));
+/// assert!(ticks.poll_tick(&mut cx).is_pending()); // until 13
+///
+/// ticks.reset(); // until 14
+/// ticks.reset_after(ms(7)); // until 11
+/// ticks.reset_at(Ticks::new(6));
+/// ticks.reset_immediately();
+/// assert_eq!(ticks.poll_tick(&mut cx), Poll::Ready(Ticks::new(4)));
+/// ```
 #[must_use = "intervals do nothing unless polled"]
 pub struct Interval<H: Handle> {
     sleep: Sleep<H>,

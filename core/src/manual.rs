@@ -13,6 +13,21 @@ use crate::{Armed, Driver, Ticks};
 /// clock.advance(5);
 /// assert_eq!(clock.now(), Ticks::new(5));
 /// ```
+///
+/// ```
+/// # use moirai_timer_core::{Armed, Driver, ManualDriver, Ticks};
+/// let clock = ManualDriver::<1000>::at(Ticks::new(5));
+/// assert_eq!(clock.arm(Ticks::new(7)), Armed::Pending);
+/// assert_eq!(clock.alarm(), Some(Ticks::new(7)));
+/// assert!(!clock.take_interrupt());
+///
+/// clock.set(Ticks::new(8));
+/// assert!(clock.take_interrupt()); // it is late for the alarm
+/// clock.disarm();
+/// assert!(!clock.take_interrupt());
+/// clock.pend();
+/// assert!(clock.take_interrupt() && !clock.take_interrupt());
+/// ```
 #[derive(Debug)]
 pub struct ManualDriver<const HZ: u64 = 1_000_000_000> {
     now: AtomicU64,

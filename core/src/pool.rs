@@ -14,6 +14,32 @@ use crate::Slot;
 ///
 /// Slots never move and never go away while a shared reference to the collection exists; it may
 /// grow. Implemented by `[Slot; N]`.
+///
+/// # Example
+///
+/// Slots that somebody else has put somewhere:
+///
+/// ```
+/// use moirai_timer_core::{Engine, HeapStore, Inline, ManualDriver, Slot, Slots};
+///
+/// struct Elsewhere(&'static [Slot; 8]);
+///
+/// impl Slots for Elsewhere {
+///     fn capacity(&self) -> u32 {
+///         8
+///     }
+///
+///     fn slot(&self, index: u32) -> &Slot {
+///         &self.0[index as usize]
+///     }
+/// }
+///
+/// static SLOTS: [Slot; 8] = [const { Slot::new() }; 8];
+/// // No other timer has them.
+/// static TIMER: Engine<ManualDriver, Elsewhere, HeapStore<Inline<8>>> =
+///     Engine::with_parts(ManualDriver::new(), Elsewhere(&SLOTS), HeapStore::new());
+/// # assert_eq!(TIMER.slots().capacity(), 8);
+/// ```
 pub trait Slots {
     /// How many there are now. At most 2^24.
     fn capacity(&self) -> u32;
@@ -27,6 +53,7 @@ pub trait Slots {
 
 impl<const N: usize> Slots for [Slot; N] {
     fn capacity(&self) -> u32 {
+        const { assert!(N > 0 && N <= 1 << 24, "a timer has 1 to 2^24 slots") };
         N as u32
     }
 

@@ -69,18 +69,46 @@ impl<H: Handle> Unpin for Sleep<H> {}
 
 impl<H: Handle> Sleep<H> {
     /// Waits until `deadline`.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{ManualDriver, Sleep, Ticks, Timer};
+    /// # static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
+    /// let sleep = Sleep::at(&TIMER, Ticks::new(5));
+    /// assert_eq!(sleep.deadline(), Ticks::new(5));
+    /// ```
     pub fn at(handle: H, deadline: H::Instant) -> Self {
         let deadline = handle.ticks_at(deadline);
         Self::new(handle, deadline)
     }
 
     /// Waits for `duration` from now; for ever, if that overflows the clock.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{Handle, ManualDriver, Sleep, Timer};
+    /// # use core::time::Duration;
+    /// // On whichever timer a program has.
+    /// async fn settle<H: Handle>(timer: H) {
+    ///     Sleep::after(timer, Duration::from_millis(5)).await;
+    /// }
+    /// # static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
+    /// # drop(settle(&TIMER));
+    /// ```
     pub fn after(handle: H, duration: Duration) -> Self {
         let deadline = handle.now().after(handle.ticks_in(duration));
         Self::new(handle, deadline)
     }
 
     /// Waits for ever, until it is [`reset`](Self::reset).
+    ///
+    /// ```
+    /// # use moirai_timer_core::{ManualDriver, Sleep, Timer};
+    /// # use core::time::Duration;
+    /// # static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
+    /// let mut watchdog = Sleep::never(&TIMER);
+    /// assert!(watchdog.deadline().is_never());
+    /// watchdog.reset_after(Duration::from_secs(1));
+    /// assert_eq!(watchdog.deadline().get(), 1_000);
+    /// ```
     pub fn never(handle: H) -> Self {
         Self::new(handle, Ticks::NEVER)
     }
@@ -95,6 +123,16 @@ impl<H: Handle> Sleep<H> {
     ///
     /// # Errors
     /// If there is none, or the timer was shut down.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{ManualDriver, RegisterError, Ticks, Timer};
+    /// static TIMER: Timer<ManualDriver, 1> = Timer::new(ManualDriver::new());
+    /// let first = TIMER.sleep_until(Ticks::new(5)).reserved()?;
+    /// let second = TIMER.sleep_until(Ticks::new(5)).reserved();
+    /// assert_eq!(second.err(), Some(RegisterError::Full));
+    /// # drop(first);
+    /// # Ok::<(), RegisterError>(())
+    /// ```
     pub fn reserved(mut self) -> Result<Self, RegisterError> {
         if self.claim.is_none() && !self.deadline.is_never() {
             self.claim = Some(self.handle.claim()?);
@@ -127,11 +165,26 @@ impl<H: Handle> Sleep<H> {
     }
 
     /// The deadline.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{ManualDriver, TickCount, Ticks, Timer};
+    /// # static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
+    /// assert_eq!(TIMER.sleep(TickCount(5)).deadline(), Ticks::new(5));
+    /// ```
     pub fn deadline(&self) -> H::Instant {
         self.handle.instant_at(self.deadline)
     }
 
     /// Whether the deadline is reached.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{ManualDriver, Ticks, Timer};
+    /// # static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
+    /// let sleep = TIMER.sleep_until(Ticks::new(5));
+    /// assert!(!sleep.is_elapsed());
+    /// TIMER.driver().advance(5);
+    /// assert!(sleep.is_elapsed());
+    /// ```
     pub fn is_elapsed(&self) -> bool {
         self.handle.is_due(self.deadline)
     }
@@ -141,6 +194,15 @@ impl<H: Handle> Sleep<H> {
     /// A later deadline for an armed sleep is one compare-and-swap; an earlier one is a command
     /// for the next turn, which is made to come in time. The task that waits need not poll again,
     /// unless the sleep had completed or was never polled with a deadline that could be reached.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{ManualDriver, Ticks, Timer};
+    /// # static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
+    /// let mut sleep = TIMER.sleep_until(Ticks::new(5));
+    /// sleep.reset(Ticks::new(9));
+    /// TIMER.driver().advance(5);
+    /// assert!(!sleep.is_elapsed());
+    /// ```
     pub fn reset(&mut self, deadline: H::Instant) {
         self.move_to(self.handle.ticks_at(deadline));
     }

@@ -98,6 +98,12 @@ pub(crate) enum Ended {
 /// Room for one armed timer. Only for storage; it is used through an [`Engine`](crate::Engine).
 ///
 /// All zeros is the initial state, so pools of slots can stand in `.bss` or fresh pages.
+///
+/// ```
+/// # use moirai_timer_core::Slot;
+/// static SLOTS: [Slot; 32] = [const { Slot::new() }; 32];
+/// # assert_eq!(SLOTS.len(), 32);
+/// ```
 #[derive(Debug)]
 pub struct Slot {
     word: AtomicU64,

@@ -15,9 +15,10 @@ use crate::ticks::ticks_in;
 /// there is a choice. Every other span is a point in time [from now](crate::Engine::after).
 ///
 /// ```
-/// # use moirai_timer_core::{ManualDriver, TickCount, Timer};
+/// # use moirai_timer_core::{ManualDriver, Span, TickCount, Timer};
 /// # use core::time::Duration;
 /// # static TIMER: Timer<ManualDriver<1_000_000>, 8> = Timer::new(ManualDriver::new());
+/// assert_eq!(Duration::from_millis(2).in_ticks(1_000_000), 2_000);
 /// let a = TIMER.sleep(Duration::from_millis(2));
 /// let b = TIMER.sleep(TickCount(2_000)); // of a microsecond each
 /// assert_eq!(a.deadline(), b.deadline());
@@ -35,6 +36,11 @@ pub trait Span {
 }
 
 /// So many ticks of whichever clock is asked to wait for them.
+///
+/// ```
+/// # use moirai_timer_core::{Span, TickCount};
+/// assert_eq!(TickCount(5).in_ticks(32_768), 5);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TickCount(pub u64);

@@ -5,6 +5,68 @@ use crate::Ticks;
 /// Deadlines in order, each with the index of its slot.
 ///
 /// Only the turner touches it, so it is plain data. A store holds an index once at most.
+///
+/// # Example
+///
+/// One that is good for a few timers, and takes next to no flash:
+///
+/// ```
+/// use moirai_timer_core::{Engine, ManualDriver, Slot, Store, Ticks};
+///
+/// struct List([Ticks; 4]);
+///
+/// impl Store for List {
+///     fn set(&mut self, index: u32, at: Ticks) {
+///         self.0[index as usize] = at;
+///     }
+///
+///     fn remove(&mut self, index: u32) -> bool {
+///         !core::mem::replace(&mut self.0[index as usize], Ticks::NEVER).is_never()
+///     }
+///
+///     fn pop_due(&mut self, now: Ticks) -> Option<u32> {
+///         let (index, at) = self.first()?;
+///         (at <= now && self.remove(index)).then_some(index)
+///     }
+///
+///     fn next(&self) -> Option<Ticks> {
+///         self.first().map(|(_, at)| at)
+///     }
+///
+///     fn first(&self) -> Option<(u32, Ticks)> {
+///         (0..).zip(self.0).filter(|(_, at)| !at.is_never()).min_by_key(|(_, at)| *at)
+///     }
+///
+///     fn len(&self) -> u32 {
+///         self.0.iter().filter(|at| !at.is_never()).count() as u32
+///     }
+///
+///     // Nothing in it is rough: these are as they come.
+///     fn sort(&mut self, _now: Ticks, _steps: usize) -> bool {
+///         true
+///     }
+///
+///     fn tidy(&mut self, _steps: usize) {}
+///
+///     fn is_empty(&self) -> bool {
+///         self.len() == 0
+///     }
+/// }
+///
+/// static TIMER: Engine<ManualDriver, [Slot; 4], List> = Engine::with_parts(
+///     ManualDriver::new(),
+///     [const { Slot::new() }; 4],
+///     List([Ticks::NEVER; 4]),
+/// );
+/// # let mut cx = core::task::Context::from_waker(core::task::Waker::noop());
+/// # let mut sleep = TIMER.sleep_until(Ticks::new(5));
+/// # assert!(core::future::Future::poll(core::pin::Pin::new(&mut sleep), &mut cx).is_pending());
+/// # TIMER.on_alarm();
+/// # assert_eq!(TIMER.next_deadline(), Some(Ticks::new(5)));
+/// # TIMER.driver().advance(5);
+/// # TIMER.on_alarm();
+/// # assert_eq!(TIMER.metrics().map(|so_far| so_far.fired), Some(1));
+/// ```
 pub trait Store {
     /// Adds `index`, or moves it if it is there. Makes room for it, if the store can.
     ///

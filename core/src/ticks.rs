@@ -7,6 +7,15 @@ use core::time::Duration;
 ///
 /// The latest deadline that can be waited for is [`Ticks::LAST`], 2^60 - 2 ticks: 36 years of
 /// nanoseconds, 35,000 years of microseconds. Everything later is [`Ticks::NEVER`].
+///
+/// ```
+/// # use moirai_timer_core::Ticks;
+/// let start = Ticks::new(100);
+/// assert_eq!(start.after(20).get(), 120);
+/// assert_eq!(start.after(20).since(start), 20);
+/// assert_eq!(start.since(start.after(20)), 0);
+/// assert!(Ticks::LAST.after(1).is_never() && start.after(u64::MAX).is_never());
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Ticks(u64);
 

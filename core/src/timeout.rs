@@ -25,6 +25,29 @@ pin_project! {
     /// # Interrupts
     ///
     /// It may be polled and dropped in an interrupt, like [`Sleep`], if the future may.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use core::{future::{Future, ready}, pin::pin, task::{Context, Poll, Waker}, time::Duration};
+    /// use moirai_timer_core::{Elapsed, ManualDriver, Sleep, Timeout, Timer};
+    ///
+    /// static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
+    /// let mut cx = Context::from_waker(Waker::noop());
+    ///
+    /// let answer = TIMER.sleep(Duration::from_millis(9));
+    /// let mut limited = pin!(Timeout::new(answer, Sleep::after(&TIMER, Duration::from_millis(5))));
+    /// assert_eq!(limited.deadline().get(), 5);
+    /// assert!(limited.as_mut().poll(&mut cx).is_pending());
+    /// TIMER.driver().advance(5);
+    /// assert_eq!(limited.as_mut().poll(&mut cx), Poll::Ready(Err(Elapsed::new())));
+    /// assert!(!limited.get_ref().is_elapsed());
+    ///
+    /// // What is left of one that was not needed.
+    /// let mut unneeded = TIMER.timeout(Duration::from_millis(5), ready(42));
+    /// *unneeded.get_mut() = ready(43);
+    /// assert_eq!(unneeded.into_inner().into_inner(), 43);
+    /// ```
     #[must_use = "futures do nothing unless polled"]
     pub struct Timeout<F, H: Handle> {
         #[pin]
@@ -34,6 +57,11 @@ pin_project! {
 }
 
 /// The time of a [`Timeout`] was up.
+///
+/// ```
+/// # use moirai_timer_core::Elapsed;
+/// assert_eq!(Elapsed::new().to_string(), "deadline has elapsed");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Elapsed(());

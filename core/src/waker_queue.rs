@@ -31,6 +31,21 @@ use crate::{HeapStore, Inline, Store, Ticks};
 /// assert!(queue.pop_due(Ticks::new(20)).is_some());
 /// assert_eq!(queue.next(), None);
 /// ```
+///
+/// If there is no room, the waker comes back:
+///
+/// ```
+/// # use core::task::Waker;
+/// # use moirai_timer_core::{Ticks, WakerQueue};
+/// let mut queue = WakerQueue::<1>::new();
+/// assert!(queue.is_empty());
+/// let first = queue.insert(Ticks::new(30), Waker::noop().clone());
+/// assert!(first.is_ok_and(|is_earliest| is_earliest) && queue.len() == 1);
+/// // No room: this one is woken now, and asks again.
+/// if let Err(waker) = queue.insert(Ticks::new(40), Waker::noop().clone()) {
+///     waker.wake();
+/// }
+/// ```
 #[derive(Debug)]
 pub struct WakerQueue<const N: usize> {
     store: HeapStore<Inline<N>>,

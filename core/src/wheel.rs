@@ -33,6 +33,12 @@ const LISTS: usize = 4;
 const LOOK: usize = 16;
 
 /// What a [`WheelStore`] knows of one slot. All zeros: it is not there.
+///
+/// ```
+/// # use moirai_timer_core::WheelNode;
+/// let nodes = vec![WheelNode::EMPTY; 100];
+/// # assert_eq!(nodes.len(), 100);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct WheelNode {
     at: Ticks,
@@ -62,6 +68,47 @@ impl<N: IndexMut<usize, Output = WheelNode> + ?Sized> Positions for Places<'_, N
 }
 
 /// Where a [`WheelStore`] keeps its nodes, and the entries of its heap.
+///
+/// # Example
+///
+/// Room that is made as it is needed:
+///
+/// ```
+/// use moirai_timer_core::{HeapEntry, Store, Ticks, WheelMemory, WheelNode, WheelStore};
+///
+/// #[derive(Default)]
+/// struct Vecs(Vec<HeapEntry>, Vec<WheelNode>);
+///
+/// impl WheelMemory for Vecs {
+///     type Nodes = [WheelNode];
+///
+///     fn parts(&mut self) -> (&mut [HeapEntry], &mut [WheelNode]) {
+///         (&mut self.0, &mut self.1)
+///     }
+///
+///     fn look(&self) -> (&[HeapEntry], &[WheelNode]) {
+///         (&self.0, &self.1)
+///     }
+///
+///     fn capacity(&self) -> u32 {
+///         self.1.len() as u32
+///     }
+///
+///     fn reserve(&mut self, capacity: u32) {
+///         self.1.resize(self.1.len().max(capacity as usize), WheelNode::EMPTY);
+///     }
+///
+///     fn reserve_near(&mut self, len: u32) {
+///         self.0.resize(self.0.len().max(len as usize), HeapEntry::EMPTY);
+///     }
+/// }
+///
+/// let mut store = WheelStore::<_, 10, 10>::with_memory(Vecs::default());
+/// store.set(1_000, Ticks::new(1 << 40));
+/// store.set(9, Ticks::new(5));
+/// assert!(store.sort(Ticks::new(6), 100));
+/// assert_eq!(store.pop_due(Ticks::new(6)), Some(9));
+/// ```
 pub trait WheelMemory {
     /// The nodes, by the index of the slot. A slice serves, if it need not grow without a pause.
     type Nodes: IndexMut<usize, Output = WheelNode> + ?Sized;
@@ -83,6 +130,12 @@ pub trait WheelMemory {
 }
 
 /// Room for the slots 0 to `N`, in the value itself.
+///
+/// ```
+/// use moirai_timer_core::{WheelArrays, WheelStore};
+/// static STORE: WheelStore<WheelArrays<100>, 10, 10> = WheelStore::with_memory(WheelArrays::new());
+/// # let _ = &STORE;
+/// ```
 #[derive(Debug)]
 pub struct WheelArrays<const N: usize> {
     near: [HeapEntry; N],

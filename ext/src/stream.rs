@@ -25,6 +25,18 @@ pub use timeout::StreamTimeout;
 /// [`Timer::global`](moirai_timer_std::Timer::global). Each adapter has one sleep. It stays armed when
 /// an item comes before its time is up: the next wait moves it, which is cheaper than arming another,
 /// and if there is none, one wake-up may come for nothing.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// # use futures_util::{StreamExt as _, stream};
+/// # use moirai_timer_std::block_on;
+/// # use std::time::Duration;
+/// use moirai_timer_ext::StreamExt as _;
+///
+/// let requests = stream::iter(["a", "b"]).throttle(Duration::from_millis(1));
+/// assert_eq!(block_on(requests.collect::<Vec<_>>()), ["a", "b"]);
+/// # }
+/// ```
 pub trait StreamExt: Stream + Sized {
     /// Gives an error where an item takes longer than `duration`; see [`StreamTimeout`].
     ///

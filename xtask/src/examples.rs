@@ -1,26 +1,27 @@
-//! Whether all that users can call or name is shown: in an example of its own; a method, in one of its type.
+//! Whether all that users can call or name is shown: in an example of its own, or on the front page of its
+//! crate; a method, also in one of its type.
 //!
 //! Read from what rustdoc writes as JSON for the listings of the interfaces; see `api`. That the examples
 //! run is for the doc tests to say.
 
 use serde_json::Value;
 
-/// The crates that are looked at. What firmware calls is shown by programs that run in QEMU.
-pub(crate) const CRATES: [&str; 3] = ["moirai-timer-std", "moirai-timer-ext", "moirai-timer-wasm"];
-
-const KINDS: [&str; 4] = ["function", "struct", "enum", "type_alias"];
+const KINDS: [&str; 5] = ["function", "struct", "enum", "type_alias", "trait"];
 
 /// The types, functions and methods that no example shows.
 pub(crate) fn unshown(documentation: &Value) -> Vec<String> {
     let index = &documentation["index"];
+    let front: Vec<_> = code(&index[documentation["root"].to_string()]).collect();
     let mut missing = Vec::new();
     for holder in index.as_object().into_iter().flat_map(|index| index.values()) {
         let inner = &holder["inner"];
         // An implementation of somebody's trait is documented there.
-        let methods = Some(&inner["impl"]).filter(|block| block["trait"].is_null());
+        let methods = inner.get("impl").filter(|block| block["trait"].is_null());
         let owner = methods.map(|block| &index[block["for"]["resolved_path"]["id"].to_string()]);
         let members = methods.map(|block| &block["items"]);
         let members = members.or(inner.get("trait").map(|inner| &inner["items"]));
+        // An example of a trait may call its methods, or write them.
+        let owner = owner.or(inner.get("trait").map(|_| holder));
         let members = members.filter(|members| members.is_array());
         let members = members.or(inner.get("module").map(|inner| &inner["items"]));
         let members = members.and_then(Value::as_array).into_iter().flatten();
@@ -30,10 +31,12 @@ pub(crate) fn unshown(documentation: &Value) -> Vec<String> {
             // What has none can't be reached from outside: the compiler would have complained.
             let is_documented = member["docs"].is_string();
             let name = member["name"].as_str().unwrap_or_default();
-            let calls = [format!(".{name}("), format!("::{name}(")];
-            let mut shows = owner.into_iter().flat_map(code);
+            let calls = [format!(".{name}("), format!("::{name}("), format!("fn {name}(")];
+            let mut shows = owner.into_iter().flat_map(code).chain(front.iter().copied());
             let is_shown = code(member).next().is_some()
-                || shows.any(|line| calls.iter().any(|call| line.contains(call)));
+                || owner.is_none() && front.iter().any(|line| names(line, name))
+                || owner.is_some()
+                    && shows.any(|line| calls.iter().any(|call| line.contains(call)));
             if is_asked && is_documented && !is_shown {
                 let owner = owner.and_then(|owner| owner["name"].as_str());
                 missing.push(owner.map_or(name.into(), |owner| format!("{owner}::{name}")));
@@ -42,6 +45,11 @@ pub(crate) fn unshown(documentation: &Value) -> Vec<String> {
     }
     missing.sort();
     missing
+}
+
+/// Whether `name` is one of the words of `line`.
+fn names(line: &str, name: &str) -> bool {
+    line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
 }
 
 /// The lines of an item's examples.
@@ -73,5 +81,8 @@ mod tests {
         assert_eq!(unshown(&crate_), ["T::e", "len"]);
         crate_["index"]["8"]["docs"] = "A type.".into();
         assert_eq!(unshown(&crate_), ["T::e", "U", "len"]);
+        crate_["root"] = 9.into();
+        crate_["index"]["9"] = serde_json::json!({ "docs": "```\nlet u: U = T::e();\n```" });
+        assert_eq!(unshown(&crate_), ["len"]);
     }
 }

@@ -37,6 +37,17 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// # Errors
     /// [`Full`](RegisterError::Full), although a [`drain`](Self::drain) may find some;
     /// [`ShutDown`](RegisterError::ShutDown).
+    ///
+    /// ```
+    /// # use core::task::Waker;
+    /// # use moirai_timer_core::{Handle, ManualDriver, RegisterError, Ticks, Timer};
+    /// # static TIMER: Timer<ManualDriver, 1> = Timer::new(ManualDriver::new());
+    /// let claim = TIMER.claim_at_hand()?;
+    /// assert_eq!(TIMER.claim_at_hand().unwrap_err(), RegisterError::Full);
+    /// // SAFETY: it came from there.
+    /// unsafe { (&TIMER).release(claim, false) };
+    /// # Ok::<(), RegisterError>(())
+    /// ```
     pub fn claim_at_hand(&self) -> Result<Claim, RegisterError> {
         self.check_open()?;
         self.slot_at_hand().map(|(index, _)| Claim::new(index))
@@ -46,6 +57,17 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     ///
     /// # Errors
     /// As [`claim_at_hand`](Self::claim_at_hand).
+    ///
+    /// ```
+    /// # use core::task::Waker;
+    /// # use moirai_timer_core::{Handle, ManualDriver, RegisterError, Ticks, Timer};
+    /// # static TIMER: Timer<ManualDriver, 1> = Timer::new(ManualDriver::new());
+    /// let claim = TIMER.arm_at_hand(Ticks::new(5), Waker::noop())?;
+    /// assert_eq!(TIMER.metrics().map(|so_far| so_far.armed), Some(1));
+    /// // SAFETY: it came from there.
+    /// unsafe { (&TIMER).release(claim, false) };
+    /// # Ok::<(), RegisterError>(())
+    /// ```
     #[inline]
     pub fn arm_at_hand(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
         // First, because it runs code of the task's: if that panics, no slot is lost.
@@ -200,8 +222,8 @@ unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
     }
 
     fn stranded(&self) {
-        self.producers.stranded.fetch_add(1, Relaxed);
+        let _before = self.producers.stranded.fetch_add(1, Relaxed);
         #[cfg(feature = "defmt")]
-        crate::format::warn_full(self.producers.stranded.load(Relaxed));
+        crate::format::warn_full(_before + 1);
     }
 }

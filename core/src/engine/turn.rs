@@ -23,6 +23,13 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// Applies commands, without firing anything: what a producer does that finds the pool empty.
     ///
     /// Bounded; does nothing if somebody turns at this moment. Calls nobody's waker.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{ManualDriver, TickCount, Timer};
+    /// # static TIMER: Timer<ManualDriver, 1> = Timer::new(ManualDriver::new());
+    /// drop(TIMER.try_sleep(TickCount(5)));
+    /// assert_eq!(TIMER.drain().applied, 0); // it was never armed: there is no command
+    /// ```
     #[cold]
     pub fn drain(&self) -> Drained {
         let Some(mut inside) = self.inside.try_enter() else { return Drained::default() };
@@ -50,6 +57,20 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
 
     /// As [`turn`](Self::turn), but wakes 32 tasks at most; a time that has passed says that there
     /// are more. For whoever has several timers to turn, none of which is to hold up the others.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{ManualDriver, TickCount, Timer};
+    /// # use core::{future::Future, pin::Pin, task::{Context, Waker}};
+    /// # static TIMER: Timer<ManualDriver<1_000>, 40> = Timer::new(ManualDriver::new());
+    /// # let mut cx = Context::from_waker(Waker::noop());
+    /// let mut sleeps: [_; 40] = core::array::from_fn(|_| TIMER.sleep(TickCount(5)));
+    /// for sleep in &mut sleeps {
+    ///     assert!(Pin::new(sleep).poll(&mut cx).is_pending());
+    /// }
+    /// TIMER.driver().advance(5);
+    /// assert!(TIMER.turn_batch().is_some_and(|at| at <= TIMER.now())); // 8 are left
+    /// assert_eq!(TIMER.turn_batch(), None);
+    /// ```
     pub fn turn_batch(&self) -> Option<Ticks> {
         self.visit(false, true)
     }
@@ -60,12 +81,34 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// The caller sees to it that it comes back at that time. `None`: there is nothing to wait
     /// for, or another caller is inside. Either way, if that changes, or an earlier deadline
     /// arrives, [`Driver::pend`] is called.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{ManualDriver, TickCount, Timer};
+    /// # use core::{future::Future, pin::Pin, task::{Context, Waker}};
+    /// # static TIMER: Timer<ManualDriver<1_000>, 40> = Timer::new(ManualDriver::new());
+    /// # let mut cx = Context::from_waker(Waker::noop());
+    /// let mut sleep = TIMER.sleep(TickCount(5));
+    /// assert!(Pin::new(&mut sleep).poll(&mut cx).is_pending());
+    /// # let wait_until_or_pended = |at| TIMER.driver().set(at);
+    /// while let Some(next) = TIMER.drive() {
+    ///     wait_until_or_pended(next);
+    /// }
+    /// assert!(Pin::new(&mut sleep).poll(&mut cx).is_ready());
+    /// ```
     pub fn drive(&self) -> Option<Ticks> {
         self.visit(true, false)
     }
 
     /// As [`drive`](Self::drive), but wakes 32 tasks at most; a time that has passed says that there
     /// are more. For whoever drives several timers, none of which is to hold up the others.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{ManualDriver, Timer};
+    /// static TIMERS: [Timer<ManualDriver, 8>; 2] = [const { Timer::new(ManualDriver::new()) }; 2];
+    ///
+    /// let next = TIMERS.iter().filter_map(|timer| timer.drive_batch()).min();
+    /// assert_eq!(next, None); // nothing is armed in either
+    /// ```
     pub fn drive_batch(&self) -> Option<Ticks> {
         self.visit(true, true)
     }
@@ -74,6 +117,17 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// acknowledged its interrupt.
     ///
     /// One caller at a time: the handler must not interrupt itself, nor run on two cores at once.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{ManualDriver, Timer};
+    /// static TIMER: Timer<ManualDriver, 8> = Timer::new(ManualDriver::new());
+    ///
+    /// fn interrupt_handler() {
+    ///     // TIMER.driver().acknowledge();
+    ///     TIMER.on_alarm();
+    /// }
+    /// # interrupt_handler();
+    /// ```
     pub fn on_alarm(&self) {
         while let Some(next) = self.drive() {
             if self.driver.arm(next) == Armed::Pending {

@@ -45,6 +45,23 @@ use crate::scale;
 /// asks again, over and over, until it is due or there is room; nobody else is disturbed. Each time is
 /// counted in the timer's [`full_repolls`](moirai_timer_core::Metrics::full_repolls); with the feature
 /// `defmt` the core warns, each time that the number has doubled.
+///
+/// # Example
+///
+/// What [`time_driver_impl!`](crate::time_driver_impl) does; by hand, to be asked by somebody else too:
+///
+/// ```
+/// use core::task::Waker;
+/// use moirai_timer_core::{ManualDriver, Timer};
+/// use moirai_timer_embassy::TimeDriver;
+///
+/// static TIMER: Timer<ManualDriver<1_000_000>, 8> = Timer::new(ManualDriver::new());
+/// static DRIVER: TimeDriver<Timer<ManualDriver<1_000_000>, 8>, 32> = TimeDriver::new(&TIMER);
+///
+/// assert_eq!(DRIVER.now(), 0);
+/// DRIVER.schedule_wake(5, Waker::noop());
+/// assert_eq!(TIMER.metrics().map(|so_far| so_far.armed), Some(1));
+/// ```
 pub struct TimeDriver<T: 'static, const N: usize> {
     timer: &'static T,
     inside: Mutex<RefCell<Inside<N>>>,

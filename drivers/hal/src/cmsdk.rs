@@ -50,10 +50,27 @@ const INTERRUPT_ENABLE: u32 = 1 << 3;
 pub struct CmsdkTimers<const CLOCK: usize, const ALARM: usize, const IRQ: u16, const HZ: u64>(());
 
 /// The driver for [`CmsdkTimers`].
+///
+/// ```
+/// use moirai_timer_core::Timer;
+/// use moirai_timer_hal::cmsdk::CmsdkDriver;
+///
+/// // The other way round, at 20 MHz.
+/// type Swapped = CmsdkDriver<0x4000_1000, 0x4000_0000, 8, 20_000_000>;
+/// // SAFETY: such a board has them, and nobody else uses them.
+/// static TIMER: Timer<Swapped, 32> = Timer::new(unsafe { Swapped::take() });
+/// ```
 pub type CmsdkDriver<const CLOCK: usize, const ALARM: usize, const IRQ: u16, const HZ: u64> =
     CompareDriver<CmsdkTimers<CLOCK, ALARM, IRQ, HZ>>;
 
 /// Both timers of the MPS2 board with the image AN385, at 25 MHz. The interrupt is `TIMER1`'s, 9.
+///
+/// ```
+/// # use moirai_timer_core::Timer;
+/// use moirai_timer_hal::cmsdk::Mps2;
+/// // SAFETY: nobody else uses the timers.
+/// static TIMER: Timer<Mps2, 32> = Timer::new(unsafe { Mps2::take() });
+/// ```
 pub type Mps2 = CmsdkDriver<0x4000_0000, 0x4000_1000, 9, 25_000_000>;
 
 impl<const CLOCK: usize, const ALARM: usize, const IRQ: u16, const HZ: u64>

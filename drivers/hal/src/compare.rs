@@ -181,6 +181,26 @@ impl<C: Counter> CompareDriver<C> {
     }
 
     /// The counter.
+    ///
+    /// ```
+    /// # use moirai_timer_hal::{CompareDriver, Counter};
+    /// struct Tim2 {
+    ///     base: usize,
+    /// }
+    ///
+    /// impl Counter for Tim2 {
+    /// #   const TICK_HZ: u64 = 1_000_000;
+    /// #   const BITS: u32 = 32;
+    /// #   fn start(&self) {}
+    /// #   fn count(&self) -> u64 { 0 }
+    /// #   fn set_compare(&self, _at: u64) {}
+    /// #   fn acknowledge(&self) {}
+    /// #   fn pend(&self) {}
+    ///     // ..
+    /// }
+    /// let driver = CompareDriver::new(Tim2 { base: 0x4000_0000 });
+    /// assert_eq!(driver.counter().base, 0x4000_0000);
+    /// ```
     pub fn counter(&self) -> &C {
         &self.counter
     }

@@ -5,6 +5,52 @@
 /// The counter wraps at 2^`BITS`, and nobody ever stops or sets it, so it loses no time. It is read
 /// from several interrupt levels at once. A [`CompareDriver`](crate::CompareDriver) does all the
 /// rest, and its documentation says how it is used.
+///
+/// # Example
+///
+/// On three registers that a machine may have:
+///
+/// ```
+/// use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
+/// use moirai_timer_core::Driver;
+/// use moirai_timer_hal::{CompareDriver, Counter};
+///
+/// # static COUNT: AtomicU32 = AtomicU32::new(5);
+/// # static COMPARE: AtomicU32 = AtomicU32::new(0);
+/// # static CONTROL: AtomicU32 = AtomicU32::new(0);
+/// # mod nvic { pub fn pend() {} }
+/// struct Tim2;
+///
+/// impl Counter for Tim2 {
+///     const TICK_HZ: u64 = 1_000_000;
+///     const BITS: u32 = 32;
+///
+///     fn start(&self) {
+///         CONTROL.store(0b11, SeqCst); // count, and interrupt
+///     }
+///
+///     fn count(&self) -> u64 {
+///         COUNT.load(SeqCst).into()
+///     }
+///
+///     fn set_compare(&self, at: u64) {
+///         COMPARE.store(at as u32, SeqCst);
+///     }
+///
+///     fn acknowledge(&self) {
+///         CONTROL.fetch_and(!0b100, SeqCst);
+///     }
+///
+///     fn pend(&self) {
+///         nvic::pend();
+///     }
+/// }
+///
+/// let driver = CompareDriver::new(Tim2);
+/// assert_eq!(driver.now().get(), 0);
+/// driver.start();
+/// assert_eq!(driver.now().get(), 5);
+/// ```
 pub trait Counter {
     /// Counts a second.
     const TICK_HZ: u64;

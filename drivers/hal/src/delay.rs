@@ -62,6 +62,23 @@ impl<H: Handle + Clone> Delay<H> {
     }
 
     /// Delays by `timer`; while blocked, spins. Works everywhere, also in interrupt handlers.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{Armed, Driver, Ticks, Timer};
+    /// # struct Running(core::sync::atomic::AtomicU64);
+    /// # impl Driver for Running {
+    /// #     const TICK_HZ: u64 = 1_000_000;
+    /// #     fn now(&self) -> Ticks { Ticks::new(self.0.fetch_add(1, core::sync::atomic::Ordering::SeqCst)) }
+    /// #     fn arm(&self, _: Ticks) -> Armed { Armed::Pending }
+    /// #     fn disarm(&self) {}
+    /// #     fn pend(&self) {}
+    /// # }
+    /// # static TIMER: Timer<Running, 8> = Timer::new(Running(core::sync::atomic::AtomicU64::new(0)));
+    /// use embedded_hal::delay::DelayNs;
+    /// use moirai_timer_hal::Delay;
+    ///
+    /// Delay::spinning(&TIMER).delay_us(5);
+    /// ```
     pub const fn spinning(timer: H) -> Self {
         Delay { timer, idle: core::hint::spin_loop }
     }

@@ -38,11 +38,39 @@ const READ: usize = 1;
 /// Of `BITS` bits, 16, 24 or 32, of which the instance must have as many. It uses the first two
 /// compare registers. Keeping the 16 MHz clock running costs some hundred microamperes; a driver
 /// for the RTC, which costs less, is another `Counter`.
+///
+/// ```
+/// use moirai_timer_core::Timer;
+/// use moirai_timer_hal::nrf::Timer0;
+///
+/// // SAFETY: an nRF has it, and nobody else uses it.
+/// static TIMER: Timer<Timer0, 32> = Timer::new(unsafe { Timer0::take() });
+///
+/// fn timer0_handler() {
+///     TIMER.driver().acknowledge();
+///     TIMER.on_alarm();
+/// }
+///
+/// // Once, then unmask the interrupt:
+/// fn start() {
+///     TIMER.driver().start();
+/// }
+/// ```
 #[derive(Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct NrfTimer<const BASE: usize, const IRQ: u16, const PRESCALER: u32, const BITS: u32>(());
 
 /// The driver for an [`NrfTimer`].
+///
+/// ```
+/// # use moirai_timer_core::Timer;
+/// use moirai_timer_hal::nrf::NrfDriver;
+///
+/// // TIMER3 of the nRF52, at 16 MHz.
+/// type Timer3 = NrfDriver<0x4001_a000, 26, 0>;
+/// // SAFETY: an nRF52832 has it, and nobody else uses it.
+/// static TIMER: Timer<Timer3, 32> = Timer::new(unsafe { Timer3::take() });
+/// ```
 pub type NrfDriver<
     const BASE: usize,
     const IRQ: u16,
@@ -51,10 +79,31 @@ pub type NrfDriver<
 > = CompareDriver<NrfTimer<BASE, IRQ, PRESCALER, BITS>>;
 
 /// TIMER0 of the nRF51 and nRF52, at 1 MHz.
+///
+/// ```
+/// # use moirai_timer_core::Timer;
+/// use moirai_timer_hal::nrf::Timer0;
+/// // SAFETY: an nRF has it, and nobody else uses it.
+/// static TIMER: Timer<Timer0, 32> = Timer::new(unsafe { Timer0::take() });
+/// ```
 pub type Timer0 = NrfDriver<0x4000_8000, 8>;
 /// TIMER1, at 1 MHz. On the nRF51 it has 16 bits.
+///
+/// ```
+/// # use moirai_timer_core::Timer;
+/// use moirai_timer_hal::nrf::Timer1;
+/// // SAFETY: an nRF51 has it, and nobody else uses it.
+/// static TIMER: Timer<Timer1<16>, 32> = Timer::new(unsafe { Timer1::take() });
+/// ```
 pub type Timer1<const BITS: u32 = 32> = NrfDriver<0x4000_9000, 9, 4, BITS>;
 /// TIMER2, at 1 MHz. On the nRF51 it has 16 bits.
+///
+/// ```
+/// # use moirai_timer_core::Timer;
+/// use moirai_timer_hal::nrf::Timer2;
+/// // SAFETY: an nRF51 has it, and nobody else uses it.
+/// static TIMER: Timer<Timer2<16>, 32> = Timer::new(unsafe { Timer2::take() });
+/// ```
 pub type Timer2<const BITS: u32 = 32> = NrfDriver<0x4000_a000, 10, 4, BITS>;
 
 impl<const BASE: usize, const IRQ: u16, const PRESCALER: u32, const BITS: u32>

@@ -166,7 +166,7 @@ mod sealed {
     /// A moment on a clock that a timer knows.
     pub trait Moment: Copy + std::fmt::Debug + Unpin {
         fn now(timer: &crate::Timer) -> Self;
-        /// How long after `now`; zero if it is not.
+        // How long after `now`; zero if it is not.
         fn after(self, now: Self) -> Duration;
     }
 }
