@@ -46,20 +46,19 @@ impl Positions for [u32] {
     }
 }
 
-/// The least of the children that start at `first`, and its place, if there are any.
+/// The place of the least of the children that start at `first`, if there are any.
 #[inline]
-fn least(entries: &[HeapEntry], first: usize) -> Option<(usize, HeapEntry)> {
+fn least(entries: &[HeapEntry], first: usize) -> Option<usize> {
     let children = entries.get(first..)?;
     if let Some(all) = children.first_chunk::<ARITY>() {
         let lesser = |a: usize, b: usize| if { all[b].at } < { all[a].at } { b } else { a };
         let (half, last) = (ARITY / 2, ARITY - 1);
-        let least = lesser(lesser(0, half - 1), lesser(half, last));
-        return Some((first + least, all[least]));
+        return Some(first + lesser(lesser(0, half - 1), lesser(half, last)));
     }
-    let mut least = (first, *children.first()?);
+    let (mut least, mut earliest) = (first, children.first()?.at);
     for (place, child) in (first..).zip(children).skip(1) {
-        if { child.at } < { least.1.at } {
-            least = (place, *child);
+        if { child.at } < earliest {
+            (least, earliest) = (place, child.at);
         }
     }
     Some(least)
@@ -119,8 +118,8 @@ fn sink<P: Positions + ?Sized>(
     mut hole: usize,
     entry: HeapEntry,
 ) {
-    while let Some((place, child)) = least(entries, hole * ARITY + 1) {
-        put(entries, positions, hole, child);
+    while let Some(place) = least(entries, hole * ARITY + 1) {
+        put(entries, positions, hole, entries[place]);
         hole = place;
     }
     rise(entries, positions, hole, entry);

@@ -25,6 +25,9 @@ pub trait Peer {
     /// The task that was woken, as it was to be, finds that its time has come, and asks for its next.
     fn serve(&mut self, task: usize, at: u32);
 
+    /// The task, which waits, asks once more for the time that it waits for.
+    fn again(&mut self, task: usize, at: u32);
+
     /// The task ends.
     fn end(&mut self, _task: usize) {}
 }
@@ -75,6 +78,10 @@ impl<S: Store> Peer for Ours<S> {
     fn serve(&mut self, task: usize, at: u32) {
         assert!(self.tasks[task].take_woken() && self.poll(task));
         self.sleeps[task].reset(Ticks::new(at.into()));
+        assert!(!self.poll(task));
+    }
+
+    fn again(&mut self, task: usize, _at: u32) {
         assert!(!self.poll(task));
     }
 
@@ -146,6 +153,10 @@ impl<Q: Queue> Peer for Hal<Q> {
         assert!(self.tasks[task].take_woken());
         self.ask(task, at);
     }
+
+    fn again(&mut self, task: usize, at: u32) {
+        self.ask(task, at);
+    }
 }
 
 /// rtic-time's queue behind its alarm.
@@ -210,5 +221,9 @@ impl Peer for Rtic {
     fn serve(&mut self, task: usize, at: u32) {
         assert!(self.tasks[task].take_woken() && self.poll(task));
         self.ask(task, at);
+    }
+
+    fn again(&mut self, task: usize, _at: u32) {
+        assert!(!self.poll(task));
     }
 }

@@ -39,11 +39,43 @@ fn expiry(peer: &mut impl Peer, armed: u32) -> u32 {
     took
 }
 
-/// Prints the instructions that it takes, for each number of timers.
+/// A task that waits is polled for another reason, and asks again for the time that it waits for.
+fn again(peer: &mut impl Peer, armed: u32) -> u32 {
+    clock::set(0);
+    let at = |task: u32| 1 + task;
+    for task in 0..armed {
+        peer.ask(task as usize, at(task));
+    }
+    peer.ring();
+    clock::take_pended();
+    let mut task = 0;
+    let took = meter::average(ROUNDS, |_| {
+        peer.again(task as usize, at(task));
+        task = if task + 1 == armed { 0 } else { task + 1 };
+    });
+    assert!(!clock::take_pended(), "that is no news");
+    clock::set(u32::MAX);
+    peer.ring();
+    for task in 0..armed {
+        peer.end(task as usize);
+    }
+    took
+}
+
+/// Prints the instructions that they take, for each number of timers.
 pub fn report(name: &str, peer: &mut impl Peer) {
     print!("{name}:");
     for armed in ARMED {
         print!(" {}", expiry(peer, armed));
+    }
+    println!("");
+}
+
+/// Prints what it takes to ask again.
+pub fn report_again(name: &str, peer: &mut impl Peer) {
+    print!("{name}, again:");
+    for armed in ARMED {
+        print!(" {}", again(peer, armed));
     }
     println!("");
 }

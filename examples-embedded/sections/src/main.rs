@@ -12,6 +12,7 @@ use core::time::Duration;
 
 use board::println;
 use moirai_timer_core::{ManualDriver, Sleep, Timer};
+use moirai_timer_embassy::TimeDriver;
 
 type OurTimer = Timer<ManualDriver, 128>;
 
@@ -80,14 +81,35 @@ fn engine<const ARMED: usize>() -> u32 {
     section::longest(|| use_it_all::<ARMED>(&TIMER, &mut sleeps))
 }
 
-/// SysTick's own: reading the time, and setting an alarm, which restarts the counter at one of its
+/// `embassy_time`'s requests and expiries on our timer, whose wakers wait in a heap in a critical section.
+fn embassy<const WAITING: usize>() -> u32 {
+    use embassy_time_driver::TICK_HZ;
+
+    static TIMER: Timer<ManualDriver<TICK_HZ>, 1> = Timer::new(ManualDriver::new());
+    static DRIVER: TimeDriver<Timer<ManualDriver<TICK_HZ>, 1>, 128> = TimeDriver::new(&TIMER);
+    let wakers: [Waker; WAITING] = from_fn(waker);
+    section::longest(|| {
+        let now = DRIVER.now();
+        for (number, waker) in (0..).zip(&wakers) {
+            // In the order that is the dearest for a heap: each comes before all others.
+            DRIVER.schedule_wake(now + 2 * (WAITING as u64 - number), waker);
+        }
+        for _ in 0..WAITING + 1 {
+            TIMER.driver().advance(2);
+            TIMER.on_alarm();
+        }
+    })
+}
+
+/// SysTick's own: starting it, reading the time, and setting an alarm, which restarts the counter at one of its
 /// edges. Waiting for two of them is part of it.
 #[cfg(feature = "mps2-an385-systick")]
-fn driver() -> [u32; 2] {
+fn driver() -> [u32; 3] {
     use moirai_timer_core::{Armed, Driver};
 
     static DRIVER: board::Driver = board::driver();
     board::start(&DRIVER);
+    let starts = section::longest(|| board::start(&board::driver()));
     let reads = section::longest(|| assert!(DRIVER.now().get() > 0));
     let mut ahead = 1 << 16;
     let arms = section::longest(|| {
@@ -95,7 +117,7 @@ fn driver() -> [u32; 2] {
         ahead -= 200;
         assert_eq!(DRIVER.arm(DRIVER.now().after(ahead)), Armed::Pending);
     });
-    [reads, arms]
+    [starts, reads, arms]
 }
 
 #[unsafe(export_name = "main")]
@@ -104,10 +126,12 @@ extern "C" fn main() -> ! {
     #[cfg(feature = "mps2-an385-systick")]
     {
         cortex_m::interrupt::disable();
-        let [reads, arms] = driver();
-        println!("SysTick reads: {reads}\nSysTick arms: {arms}");
+        let [starts, reads, arms] = driver();
+        println!("SysTick starts: {starts}\nSysTick reads: {reads}\nSysTick arms: {arms}");
     }
     println!("8 armed: {}", engine::<8>());
     println!("128 armed: {}", engine::<128>());
+    println!("8 waiting: {}", embassy::<8>());
+    println!("128 waiting: {}", embassy::<128>());
     board::exit(0)
 }

@@ -7,8 +7,8 @@
 #![no_main]
 
 use bench::clock;
-use bench::peers::{HEAP, Hal, Ours, Rtic};
-use bench::rounds::report;
+use bench::peers::{HEAP, Hal, Ours, Peer, Rtic};
+use bench::rounds::{report, report_again};
 use bench::{queue_generic, queue_integrated};
 use board::{burn, meter, println};
 use embassy_time_queue_utils as original;
@@ -29,20 +29,25 @@ fn idle() -> u64 {
     turns() - before
 }
 
+fn measure(name: &str, peer: &mut impl Peer) {
+    report(name, peer);
+    report_again(name, peer);
+}
+
 fn main() {
     meter::start();
-    report("Moirai timer, a `Sleep`", &mut Ours::new(&HEAP));
-    report("Moirai timer's queue for embassy, generic", &mut Hal::<Ours128>::new());
-    report(
+    measure("Moirai timer, a `Sleep`", &mut Ours::new(&HEAP));
+    measure("Moirai timer's queue for embassy, generic", &mut Hal::<Ours128>::new());
+    measure(
         "Moirai timer's queue for embassy, integrated",
         &mut Hal::<queue_integrated::Queue>::new(),
     );
-    report("embassy-time-queue-utils, generic", &mut Hal::<Theirs128>::new());
-    report(
+    measure("embassy-time-queue-utils, generic", &mut Hal::<Theirs128>::new());
+    measure(
         "embassy-time-queue-utils, integrated",
         &mut Hal::<original::queue_integrated::Queue>::new(),
     );
-    report("rtic-time's list", &mut Rtic::new());
+    measure("rtic-time's list", &mut Rtic::new());
     let bytes = size_of::<Timer<clock::Variable, 128>>() - size_of::<Timer<clock::Variable, 64>>();
     println!("bytes: {}", bytes / 64);
     println!("idle: {}", idle());
