@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
-use crate::{embedded, examples, shell, tools, workspace};
+use crate::{embedded, examples, formats, shell, tools, workspace};
 
 /// The compiler of the listings. Another one needs another version of the crate `public-api`.
 const COMPILER: &str = "1.95.0";
@@ -66,6 +66,10 @@ pub(crate) fn compare(sh: &Shell, published: &[Package]) -> Result<()> {
         let json = serde_json::from_str(&fs::read_to_string(written(package))?)?;
         let unshown = examples::unshown(&json);
         ensure!(unshown.is_empty(), "no example in {} shows {unshown:?}", package.name);
+        if package.features.contains_key("defmt") {
+            let missing = formats::missing(&json);
+            ensure!(missing.is_empty(), "{}: {missing:?} have no format", package.name);
+        }
     }
     if !changes.is_empty() {
         bail!(

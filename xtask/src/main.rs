@@ -11,6 +11,7 @@ mod debian;
 mod dependents;
 mod embedded;
 mod examples;
+mod formats;
 mod fuzz;
 mod guide;
 mod model;
