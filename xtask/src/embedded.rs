@@ -251,6 +251,7 @@ pub(crate) fn run(sh: &Shell, Arguments { filter }: &Arguments) -> Result<()> {
     let build = Build::choose(sh)?;
     if filter.is_empty() {
         build.clippy(sh)?;
+        build.as_the_readme_says(sh)?;
     }
     let programs = PROGRAMS.iter().filter(|program| program.name.contains(filter));
     // One program runs while the next is built.
@@ -310,6 +311,15 @@ impl Build {
             shell::run(lint.args(package))?;
         }
         Ok(())
+    }
+
+    /// Runs what the README tells users to run, with their runner.
+    fn as_the_readme_says(&self, sh: &Shell) -> Result<()> {
+        let Build::Rustup = self else { return Ok(()) };
+        let text = sh.read_file("README.md")?;
+        let command = text.lines().find(|line| line.starts_with("cargo run "));
+        let words = command.context("the README has no command")?.split(' ').skip(1);
+        shell::run(cmd!(sh, "cargo").args(words))
     }
 
     /// Builds a program; where it is then.
