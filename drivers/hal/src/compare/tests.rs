@@ -15,6 +15,7 @@ use moirai_timer_core::{Armed, Driver, Ticks};
 
 use super::CompareDriver;
 use crate::Counter;
+use crate::extend::is_due;
 
 /// Of the counter of six bits.
 const ROUND: u64 = 1 << 6;
@@ -178,6 +179,17 @@ impl<const BITS: u32, const LEAD: u64> Machine<BITS, LEAD> {
     /// are `masked`. Gives the number of accesses too.
     fn run<T>(
         &self,
+        schedule: (u64, usize, u64),
+        served: Option<u64>,
+        body: impl FnOnce(&Self) -> T,
+    ) -> (T, usize) {
+        self.run_with(|| {}, schedule, served, body)
+    }
+
+    /// The same, and has `then` happen after the ticks before each access.
+    fn run_with<T>(
+        &self,
+        then: impl Fn() + 'static,
         (rate, place, stall): (u64, usize, u64),
         served: Option<u64>,
         body: impl FnOnce(&Self) -> T,
@@ -201,6 +213,7 @@ impl<const BITS: u32, const LEAD: u64> Machine<BITS, LEAD> {
                     age.set(0);
                 }
             }
+            then();
         };
         BETWEEN.set(Some(Rc::new(between)));
         let result = body(self);
@@ -299,6 +312,74 @@ fn a_clock_of_each_width_is_right_where_its_halves_end() {
     is_read_where_halves_end::<24>();
     is_read_where_halves_end::<32>();
     is_read_where_halves_end::<64>();
+}
+
+/// Runs the handler in a schedule. Before each of its accesses comes a reader, with `rate` ticks before
+/// each of its own, and finds the time right. Gives the number of the handler's accesses.
+fn is_read_within_the_handler<const BITS: u32>(
+    machine: &Machine<BITS, 1>,
+    schedule: (u64, usize, u64),
+    rate: u64,
+    at: u64,
+) -> usize {
+    let Machine { model, driver } = *machine;
+    let ticks = move || (0..rate).for_each(|_| model.tick());
+    let last = Rc::new(Cell::new(0));
+    let read = move || {
+        let outer = BETWEEN.replace(Some(Rc::new(ticks)));
+        let now = reads_the_time(&Machine { model, driver });
+        BETWEEN.set(outer);
+        assert!(now >= last.replace(now), "the clock went back to {now}");
+    };
+    let ((), accesses) = machine.run_with(read.clone(), schedule, None, |_| {
+        model.pended.set(false);
+        driver.acknowledge();
+        let _ = driver.arm(Ticks::new(at));
+    });
+    read();
+    let [noted, rounds] =
+        [&driver.noted, &driver.noted_rounds].map(|word| word.0.load(Ordering::Relaxed).into());
+    // It would show half a round of the first word later.
+    assert!(!is_due(rounds, noted, u32::BITS), "the second word is left behind");
+    accesses
+}
+
+#[test]
+fn a_reader_that_comes_anywhere_in_the_handler_finds_the_time_right() {
+    let machine = six_bits::<1>();
+    for lag in (0..HALF).step_by(7) {
+        for start in 0..ROUND {
+            in_every_schedule(HALF - 18, |schedule| {
+                let (rate, _, stall) = schedule;
+                machine.set(start, lag);
+                if start + 20 * rate + stall >= machine.too_late() {
+                    return 0;
+                }
+                is_read_within_the_handler(&machine, schedule, 0, start + 10)
+            });
+        }
+    }
+}
+
+fn is_read_within_the_handler_where_halves_end<const BITS: u32>() {
+    let machine = wide::<BITS>();
+    for start in starts::<BITS>(8) {
+        for lag in [0, 2, Model::<BITS, 1>::HALF - 400] {
+            for (rate, at) in [(0, start + 10), (1, u64::MAX)] {
+                in_every_schedule(3, |schedule| {
+                    machine.set(start, lag);
+                    is_read_within_the_handler(&machine, schedule, rate, at)
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reader_within_the_handler_finds_the_time_right_at_each_width() {
+    is_read_within_the_handler_where_halves_end::<16>();
+    is_read_within_the_handler_where_halves_end::<24>();
+    is_read_within_the_handler_where_halves_end::<32>();
 }
 
 /// Arms `ahead` of `start`, in every schedule with stalls of up to `longest`.
