@@ -8,13 +8,15 @@ use moirai_timer_tests::Task;
 
 use crate::{HZ, LONG, OurSleep, OurTimer, PLACE, ends, poll, renew};
 
-/// Every deadline from the present on, from every phase of a tick.
+/// Every deadline from the present on, from phases an eighth of a tick apart.
 pub fn near() {
+    /// Instructions that a tick lasts, at a nanosecond each.
+    const TICK: u32 = (1_000_000_000 / HZ) as u32;
     for ahead in 0..150 {
         for phase in 0..8 {
             let timer = renew();
             let task = Task::new();
-            burn(2 + phase * 11);
+            burn(2 + phase * TICK / 8);
             let mut sleep = timer.sleep_until(timer.now().after(ahead));
             let ready = poll(&mut sleep, &task).is_ready();
             ends(timer, &mut sleep, &task, ready);
