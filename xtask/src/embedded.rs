@@ -179,12 +179,23 @@ const PROGRAMS: [Program; 13] = [
 ];
 
 /// The cases of `hardware`, and those on SysTick beside another clock.
-const CASES: &[&str] =
-    &["preempted:", "storm:", "rung:", "near:", "held up:", "idle:", "wraps:", "far:", "passed"];
+const CASES: &[&str] = &[
+    "preempted:",
+    "storm:",
+    "rung:",
+    "delayed:",
+    "near:",
+    "held up:",
+    "idle:",
+    "wraps:",
+    "far:",
+    "passed",
+];
 const RESTARTED: &[&str] = &[
     "preempted:",
     "storm:",
     "rung:",
+    "delayed:",
     "near:",
     "held up:",
     "idle:",

@@ -4,6 +4,12 @@
 //! To use one as both clock and alarm it would have to be reloaded for each alarm, and the counts
 //! that pass during a reload are lost. So this takes two: the first runs freely and is never
 //! touched, the second counts down to each alarm.
+//!
+//! The second is given a distance, not a time, and counts it from whenever it is started: what came
+//! in between the reading of the clock and that start would delay the alarm by as long, and no later
+//! look at the clock could tell. So interrupts are masked from the one to the other, for a handful of
+//! instructions. (To compare the two timers afterwards would need no mask, but would have to know how
+//! many counts those instructions take.)
 
 use volatile_register::RW;
 
@@ -133,16 +139,19 @@ impl<const CLOCK: usize, const ALARM: usize, const IRQ: u16, const HZ: u64> Coun
     }
 
     /// The alarm rings a few processor cycles after the count, those between reading one timer and
-    /// setting the other.
+    /// starting the other. Interrupts are masked meanwhile.
     fn set_compare(&self, at: u64) {
         let alarm = self.alarm();
-        let left = (at as u32).wrapping_sub(self.count() as u32);
-        // SAFETY: the registers are for that. A value of zero would never be counted down to.
-        unsafe {
-            alarm.ctrl.write(0);
-            alarm.value.write(left.max(1));
-            alarm.ctrl.write(ENABLE | INTERRUPT_ENABLE);
-        }
+        // SAFETY: stops a timer that is ours.
+        unsafe { alarm.ctrl.write(0) };
+        critical_section::with(|_| {
+            let left = (at as u32).wrapping_sub(self.count() as u32);
+            // SAFETY: the registers are for that. A value of zero would never be counted down to.
+            unsafe {
+                alarm.value.write(left.max(1));
+                alarm.ctrl.write(ENABLE | INTERRUPT_ENABLE);
+            }
+        });
     }
 
     fn acknowledge(&self) {

@@ -71,6 +71,9 @@ pub trait Counter {
 
     /// Has the interrupt raised when the count becomes `at`, below 2^`BITS`. Need not do anything
     /// if it is that already, or if fewer than `LEAD` counts remain.
+    ///
+    /// Hardware that is told how far ahead, and not when, is told with interrupts masked since the
+    /// count was read: one in between would put off the alarm, and nobody would notice.
     fn set_compare(&self, at: u64);
 
     /// Withdraws an interrupt that was raised.

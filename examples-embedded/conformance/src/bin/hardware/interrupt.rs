@@ -2,11 +2,27 @@
 
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
+use board::burn;
+
 use crate::phase::INTRUDER;
 use crate::storm::{OTHERS, STORM, storm_from};
 
 /// How often it came.
 pub static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// How many instructions it lasts, doing nothing; if 0, it does what the case wants.
+pub static LASTS: AtomicU32 = AtomicU32::new(0);
+
+/// Has it come so many instructions from now, less one count of its timer: with few, before this
+/// returns.
+#[inline(always)]
+pub fn after(instructions: u32) {
+    /// Instructions that a count lasts, at a nanosecond each.
+    const COUNT: u32 = 1_000_000_000 / board::other::HZ;
+    let whole = instructions / COUNT;
+    board::other::set(whole + 2);
+    burn(2 + (whole + 3) * COUNT - instructions);
+}
 
 /// Where the program begins.
 const PROGRAM: usize = if cfg!(target_arch = "riscv32") { 0x8000_0000 } else { 0 };
@@ -27,6 +43,10 @@ extern "C" fn other(interrupted: usize) {
         word.store(word.load(SeqCst) | 1 << (half % 32), SeqCst);
     }
     COUNT.store(COUNT.load(SeqCst) + 1, SeqCst);
+    let lasts = LASTS.load(SeqCst);
+    if lasts != 0 {
+        return burn(lasts);
+    }
     if STORM.load(SeqCst) == 0 { INTRUDER.intrude() } else { storm_from(&OTHERS) }
 }
 

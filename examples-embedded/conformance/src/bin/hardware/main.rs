@@ -5,6 +5,7 @@
 //! | `preempted` | between any two instructions of a producer and a turn, an interrupt arms, moves, drops |
 //! | `rung` | the alarm's own interrupt does, in a waker |
 //! | `storm` | two interrupt priorities and the program arm and drop at once |
+//! | `delayed` | a long interrupt comes between any two instructions while an alarm is set |
 //! | `near` | deadlines 0, 1, 2, .. ticks ahead |
 //! | `held_up` | the program masks interrupts for longer than several deadlines |
 //! | `wraps` | the counter wraps, or carries, under load |
@@ -12,12 +13,13 @@
 //! | `idle` | nothing is armed, and no interrupt comes |
 //! | `no_drift` | SysTick is restarted all the time, beside a counter that is not |
 //!
-//! The interrupts of the first and the third come from the machine's second timer, `board::other`.
+//! The interrupts of `preempted`, `storm` and `delayed` come from the machine's second timer, `board::other`.
 
 #![no_std]
 #![no_main]
 
 mod clock;
+mod delayed;
 mod interrupt;
 mod phase;
 mod preempted;
@@ -50,6 +52,7 @@ extern "C" fn main() -> ! {
     preempted::preempted();
     storm::storm();
     preempted::rung();
+    delayed::delayed();
     clock::near();
     clock::held_up();
     clock::idle();

@@ -11,18 +11,10 @@ use crate::{HZ, PLACE, interrupt, poll};
 /// The second timer interrupts at 25,000 phases, an instruction apart.
 pub fn preempted() {
     const PHASES: u32 = 25_000;
-    /// Instructions that a count of the second timer lasts, at a nanosecond each.
-    const COUNT: u32 = 1_000_000_000 / board::other::HZ;
     let mut within = 0;
     for phase_number in 0..PHASES {
-        // That long after the timer is set; the first of them while nothing is done but burning.
-        let whole = phase_number / COUNT;
-        let (counts, burnt) = (whole + 2, (whole + 3) * COUNT - phase_number);
         let before = interrupt::COUNT.load(SeqCst);
-        let begin = || {
-            board::other::set(counts);
-            burn(2 + burnt);
-        };
+        let begin = || interrupt::after(phase_number);
         let came = phase(phase_number.into(), begin, || interrupt::COUNT.load(SeqCst) != before);
         within += u32::from(came);
     }
