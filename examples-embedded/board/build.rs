@@ -14,7 +14,7 @@ fn main() {
         cortex_m("0x00000000, LENGTH = 4M", "0x20000000, LENGTH = 4M")
     } else if has("LM3S6965EVB") {
         cortex_m("0x00000000, LENGTH = 256K", "0x20000000, LENGTH = 64K")
-    } else if has("MICROBIT") || has("MICROBIT_NARROW") {
+    } else if has("MICROBIT") || has("MICROBIT_NARROW") || has("MICROBIT_24") {
         let ram = if has("ROOMY") { "64K" } else { "16K" };
         cortex_m("0x00000000, LENGTH = 256K", &format!("0x20000000, LENGTH = {ram}"))
     } else {

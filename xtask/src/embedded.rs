@@ -38,7 +38,7 @@ const RISCV32: &str = cross::TARGETS[2];
 
 /// The micro:bit has more memory here than on the desk: the suite needs it. The real-time clock of
 /// `virt`, which serves as a second timer, goes by the machine's time.
-const MACHINES: [Machine; 7] = [
+const MACHINES: [Machine; 8] = [
     Machine { name: "mps2-an385", target: ARMV7M, qemu: "qemu-system-arm -machine mps2-an385" },
     Machine { name: "lm3s6965evb", target: ARMV7M, qemu: "qemu-system-arm -machine lm3s6965evb" },
     Machine {
@@ -58,6 +58,11 @@ const MACHINES: [Machine; 7] = [
     },
     Machine {
         name: "microbit-narrow",
+        target: ARMV6M,
+        qemu: "qemu-system-arm -machine microbit -global nrf51-soc.sram-size=65536",
+    },
+    Machine {
+        name: "microbit-24",
         target: ARMV6M,
         qemu: "qemu-system-arm -machine microbit -global nrf51-soc.sram-size=65536",
     },
@@ -170,12 +175,12 @@ const PROGRAMS: [Program; 13] = [
         package: "conformance",
         name: "suite",
         profile: "release",
-        machines: 0..6,
+        machines: 0..7,
         prints: &["a sleep of before the start fires after it", " cases passed"],
     },
     hardware(0..4, CASES),
     hardware(4..5, RESTARTED),
-    hardware(5..6, CASES),
+    hardware(5..7, CASES),
 ];
 
 /// The cases of `hardware`, and those on SysTick beside another clock.
@@ -215,7 +220,7 @@ const MEASURED: [(&str, Range<usize>); 7] = [
     ("bench", 2..4),
     ("sections", 0..1),
     ("sections", 2..5),
-    ("sections", 6..7),
+    ("sections", 7..8),
     ("tasks", 0..1),
     ("tasks", 2..4),
 ];

@@ -35,6 +35,8 @@ mod timer {
     pub type Driver = moirai_timer_hal::nrf::Timer0;
     #[cfg(feature = "microbit-narrow")]
     pub type Driver = moirai_timer_hal::nrf::NrfDriver<0x4000_8000, 8, 0, 16>;
+    #[cfg(feature = "microbit-24")]
+    pub type Driver = moirai_timer_hal::nrf::NrfDriver<0x4000_8000, 8, 0, 24>;
 
     pub const fn driver() -> Driver {
         // SAFETY: a program makes one, and the board has the timer.

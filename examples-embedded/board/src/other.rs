@@ -119,7 +119,7 @@ mod timer {
     }
 }
 
-#[cfg(any(feature = "microbit", feature = "microbit-narrow"))]
+#[cfg(any(feature = "microbit", feature = "microbit-narrow", feature = "microbit-24"))]
 mod timer {
     use super::write;
 

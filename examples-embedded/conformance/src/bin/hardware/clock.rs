@@ -61,6 +61,8 @@ const HALF: u64 = if cfg!(feature = "virt") {
     1 << 32
 } else if cfg!(feature = "microbit-narrow") {
     1 << 15
+} else if cfg!(feature = "microbit-24") {
+    1 << 23
 } else if cfg!(any(feature = "microbit", feature = "mps2-an385")) {
     1 << 31
 } else {
@@ -182,7 +184,7 @@ pub fn far() {
 /// alarm set anew.
 fn approach_a_wrap(timer: &'static OurTimer, number: u32) {
     let _ = (timer, number);
-    #[cfg(any(feature = "microbit", feature = "microbit-narrow"))]
+    #[cfg(any(feature = "microbit", feature = "microbit-narrow", feature = "microbit-24"))]
     wait_for_a_wrap(timer);
     critical_section::with(|_| {
         #[cfg(feature = "mps2-an385")]
@@ -207,7 +209,7 @@ fn approach_a_wrap(timer: &'static OurTimer, number: u32) {
 }
 
 /// Nordic's counter cannot be set. A half of its 32 bits takes 36 minutes, but QEMU skips idle time.
-#[cfg(any(feature = "microbit", feature = "microbit-narrow"))]
+#[cfg(any(feature = "microbit", feature = "microbit-narrow", feature = "microbit-24"))]
 fn wait_for_a_wrap(timer: &'static OurTimer) {
     loop {
         let left = HALF - timer.now().get() % HALF;
