@@ -72,8 +72,11 @@ impl Timer {
 
     /// Without touching the global timer, which is always on the system's clock.
     #[inline]
-    pub(crate) fn clock(&self) -> &Clock {
-        self.core.as_ref().map_or(&Clock::System, |core| &core.clock)
+    pub(crate) fn on_clock<R>(&self, ask: impl Fn(&Clock) -> R) -> R {
+        match &self.core {
+            None => ask(&Clock::System),
+            Some(core) => ask(&core.clock),
+        }
     }
 
     pub(crate) fn from_core(core: Arc<Core>) -> Timer {
@@ -127,11 +130,11 @@ impl Timer {
     /// ```
     #[inline]
     pub fn now(&self) -> Instant {
-        match self.clock() {
+        self.on_clock(|clock| match clock {
             Clock::System => Instant::now(),
             #[cfg(feature = "test-util")]
             Clock::Virtual(time) => clock::instant_at(time.now()),
-        }
+        })
     }
 
     /// See [`sleep`](crate::sleep).
@@ -437,12 +440,12 @@ unsafe impl Handle for Timer {
 
     #[inline]
     fn now(&self) -> Ticks {
-        self.clock().now()
+        self.on_clock(Clock::now)
     }
 
     #[inline]
     fn is_due(&self, at: Ticks) -> bool {
-        self.clock().is_due(at)
+        self.on_clock(|clock| clock.is_due(at))
     }
 
     #[inline]
@@ -456,7 +459,7 @@ unsafe impl Handle for Timer {
 
     #[inline]
     fn ticks_at(&self, at: Instant) -> Ticks {
-        self.clock().ticks_at(at)
+        self.on_clock(|clock| clock.ticks_at(at))
     }
 
     fn instant_at(&self, at: Ticks) -> Instant {

@@ -343,11 +343,11 @@ impl Timer {
     /// assert!(Timer::global().system_now() > before);
     /// ```
     pub fn system_now(&self) -> SystemTime {
-        match self.clock() {
+        self.on_clock(|clock| match clock {
             Clock::System => SystemTime::now(),
             #[cfg(feature = "test-util")]
             Clock::Virtual(time) => time.clocks.system(time.now()),
-        }
+        })
     }
 
     /// The present, by the clock that counts suspends: [`BootInstant::now`], unless it is the timer of a
@@ -366,11 +366,11 @@ impl Timer {
     /// # }
     /// ```
     pub fn boot_now(&self) -> BootInstant {
-        match self.clock() {
+        self.on_clock(|clock| match clock {
             Clock::System => BootInstant::now(),
             #[cfg(feature = "test-util")]
             Clock::Virtual(time) => time.clocks.boot(time.now()),
-        }
+        })
     }
 
     /// See [`sleep_until_system`].
