@@ -78,7 +78,13 @@ fn a_histogram_with_other_buckets_is_refused_with_the_reason() {
     };
     refuses(json!([[8_000, 1]]), "no bucket of the histogram ends at 8000 ns");
     refuses(json!([[u64::MAX, 1]]), "no bucket of the histogram ends at 18446744073709551615 ns");
-    refuses(json!([[15, u64::MAX], [15, 1]]), "overflow");
+    refuses(json!([[15, u64::MAX], [15, 1]]), "up to the bucket of 15 ns are more than");
+    refuses(json!([[14, u64::MAX], [15, 1]]), "up to the bucket of 15 ns are more than");
+    refuses(json!([[15, 1]]), "of 9 ns is in no bucket that is used: the last begins at 15 ns");
+    refuses(
+        json!([[8_191, 1]]),
+        "of 9 ns is in no bucket that is used: the last begins at 7680 ns",
+    );
 }
 
 #[test]

@@ -46,7 +46,8 @@ const WASI: &str = "wasm32-wasip1";
 const STD: [&str; 3] = ["-p", "moirai-timer-std", "--all-features"];
 /// And the driver without features.
 const EXT: [&str; 2] = ["-p", "moirai-timer-ext"];
-const WASM: [&str; 3] = ["-p", "moirai-timer-wasm", "--all-features"];
+/// With its tests.
+const WASM: [&str; 4] = ["-p", "moirai-timer-wasm", "--all-features", "--all-targets"];
 
 /// Where the driver for browsers and Node runs; `cargo xtask wasm` runs it there.
 pub(crate) const BROWSERS: &str = "wasm32-unknown-unknown";
@@ -104,7 +105,7 @@ pub(crate) fn need_targets(sh: &Shell, targets: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn rustup_has(sh: &Shell, targets: &[&str]) -> bool {
+pub(crate) fn rustup_has(sh: &Shell, targets: &[&str]) -> bool {
     let mut missing = targets.to_vec();
     missing.retain(|target| !has_target(sh, target));
     missing.is_empty() || shell::run(cmd!(sh, "rustup target add {missing...}")).is_ok()

@@ -13,7 +13,7 @@ use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
 use crate::{
-    api, bench_embedded, compat, cross, embedded, guide, model, sanitize, shell, soak, tools,
+    api, bench_embedded, compat, cross, embedded, guide, model, sanitize, shell, soak, tools, wasm,
     workspace,
 };
 
@@ -52,6 +52,7 @@ const STEPS: &[(&str, Step)] = &[
     // From here on in the process beside.
     (CROSS_BUILDS, |sh, _| cross::build(sh).and_then(|()| compat::build(sh))),
     ("firmware", firmware),
+    ("wasm", wasm),
 ];
 
 const CROSS_BUILDS: &str = "cross builds";
@@ -121,6 +122,15 @@ fn start_beside(sh: &Shell) -> Result<Child> {
 fn firmware(sh: &Shell, _: &[Package]) -> Result<()> {
     embedded::run(sh, &embedded::Arguments::default())?;
     bench_embedded::run(sh, false)
+}
+
+/// In Node.
+fn wasm(sh: &Shell, _: &[Package]) -> Result<()> {
+    if !cross::rustup_has(sh, &[cross::BROWSERS]) {
+        eprintln!("LEFT OUT: rustup cannot provide {}", cross::BROWSERS);
+        return Ok(());
+    }
+    wasm::run(sh, &wasm::Arguments::default())
 }
 
 fn fmt(sh: &Shell, _: &[Package]) -> Result<()> {

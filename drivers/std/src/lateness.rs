@@ -101,7 +101,8 @@ impl Lateness {
     }
 
     /// The lateness that a share of `quantile` of the timers did not exceed, rounded up to the
-    /// histogram's resolution; zero if there were none. 0.5 is the median; clamped to 0..=1.
+    /// histogram's resolution; zero if there were none. 0.5 is the median; clamped to 0..=1, and 0 if it
+    /// is not a number.
     pub fn quantile(&self, quantile: f64) -> Duration {
         let rank = (quantile.clamp(0.0, 1.0) * self.count() as f64).ceil().max(1.0) as u64;
         let mut seen = 0;
@@ -172,6 +173,7 @@ impl TryFrom<Written> for Lateness {
 
     fn try_from(Written { max_nanos, buckets }: Written) -> Result<Lateness, String> {
         let mut lateness = Lateness { max: max_nanos, ..Lateness::default() };
+        let mut all = 0u64;
         for (nanos, count) in buckets {
             let bucket = bucket(nanos);
             if upper(bucket) != nanos {
@@ -180,8 +182,18 @@ impl TryFrom<Written> for Lateness {
                     upper(bucket)
                 ));
             }
-            let sum = lateness.counts[bucket].checked_add(count);
-            lateness.counts[bucket] = sum.ok_or("the counts of a bucket overflow")?;
+            let sum = all.checked_add(count);
+            all = sum.ok_or_else(|| {
+                format!("the counts up to the bucket of {nanos} ns are more than {}", u64::MAX)
+            })?;
+            lateness.counts[bucket] += count;
+        }
+        let latest = lateness.counts.iter().rposition(|count| *count > 0).unwrap_or(0);
+        let least = latest.checked_sub(1).map_or(0, |before| upper(before) + 1);
+        if max_nanos < least {
+            return Err(format!(
+                "the longest of {max_nanos} ns is in no bucket that is used: the last begins at {least} ns"
+            ));
         }
         Ok(lateness)
     }

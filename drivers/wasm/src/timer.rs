@@ -80,8 +80,10 @@ impl Timer {
         Timer { core: Some(new_core(MOST)) }
     }
 
-    /// A timer of its own, on which `capacity` sleeps can be armed at the same time: at least one, and
-    /// 2^24 - 64 at most, to which larger numbers are cut.
+    /// A timer of its own, on which `capacity` sleeps can be armed at the same time.
+    ///
+    /// # Panics
+    /// If `capacity` is not from 1 to 2^24 - 64.
     ///
     /// ```no_run
     /// # use moirai_timer_wasm::{RegisterError, Timer};
@@ -90,9 +92,11 @@ impl Timer {
     /// let first = timer.try_sleep(Duration::from_secs(1)).expect("there is room for one");
     /// assert_eq!(timer.try_sleep(Duration::from_secs(1)).unwrap_err(), RegisterError::Full);
     /// ```
+    #[track_caller]
     pub fn with_capacity(capacity: usize) -> Timer {
-        let limit = capacity.clamp(1, MOST as usize) as u32;
-        Timer { core: Some(new_core(limit)) }
+        let is_allowed = (1..=MOST as usize).contains(&capacity);
+        assert!(is_allowed, "the capacity of a timer is 1 to {MOST}, not {capacity}");
+        Timer { core: Some(new_core(capacity as u32)) }
     }
 
     fn core(&self) -> &Core {

@@ -41,7 +41,9 @@ impl VirtualClocks {
 
     pub(crate) fn system(&self, now: Ticks) -> SystemTime {
         let (at, then) = self.state().set;
-        at + (elapsed(now) - then)
+        // Whoever read `now` may have been overtaken by one who moved the clock, and set the other.
+        let since = elapsed(now).saturating_sub(then);
+        at.checked_add(since).expect("the wall clock was set to less than this before its end")
     }
 
     pub(crate) fn boot(&self, now: Ticks) -> BootInstant {
