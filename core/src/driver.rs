@@ -51,7 +51,7 @@ pub enum Armed {
 ///     const TICK_HZ: u64 = 1_000_000;
 ///
 ///     fn now(&self) -> Ticks {
-///         Ticks::new(registers::counter())
+///         Ticks::of_clock(registers::counter())
 ///     }
 ///
 ///     fn arm(&self, at: Ticks) -> Armed {
@@ -88,6 +88,8 @@ pub trait Driver {
     const TICK_HZ: u64;
 
     /// The present. Monotonic over all callers; must also work before the alarm is set up.
+    ///
+    /// Never [`Ticks::NEVER`], which [`Ticks::of_clock`] sees to.
     fn now(&self) -> Ticks;
 
     /// Rings (which leads to a call of `on_alarm`) at `at` or earlier, never later.

@@ -44,7 +44,7 @@ impl<const HZ: u64> ManualDriver<HZ> {
     /// A clock that stands at `now`.
     pub const fn at(now: Ticks) -> Self {
         ManualDriver {
-            now: AtomicU64::new(now.get()),
+            now: AtomicU64::new(Ticks::of_clock(now.get()).get()),
             alarm: AtomicU64::new(Ticks::NEVER.get()),
             pended: AtomicBool::new(false),
         }
@@ -59,7 +59,7 @@ impl<const HZ: u64> ManualDriver<HZ> {
 
     /// Sets the clock to `to`, if it is not beyond that already.
     pub fn set(&self, to: Ticks) {
-        self.now.fetch_max(to.get().min(Ticks::LAST.get()), SeqCst);
+        self.now.fetch_max(Ticks::of_clock(to.get()).get(), SeqCst);
     }
 
     /// The alarm that is set.
@@ -86,7 +86,7 @@ impl<const HZ: u64> Driver for ManualDriver<HZ> {
     const TICK_HZ: u64 = HZ;
 
     fn now(&self) -> Ticks {
-        Ticks::new(self.now.load(SeqCst))
+        Ticks::of_clock(self.now.load(SeqCst))
     }
 
     fn arm(&self, at: Ticks) -> Armed {

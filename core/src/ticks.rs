@@ -15,6 +15,7 @@ use core::time::Duration;
 /// assert_eq!(start.after(20).since(start), 20);
 /// assert_eq!(start.since(start.after(20)), 0);
 /// assert!(Ticks::LAST.after(1).is_never() && start.after(u64::MAX).is_never());
+/// assert_eq!(Ticks::of_clock(u64::MAX), Ticks::LAST);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Ticks(u64);
@@ -30,6 +31,12 @@ impl Ticks {
     /// `ticks` after zero; [`NEVER`](Self::NEVER) if that is beyond [`LAST`](Self::LAST).
     pub const fn new(ticks: u64) -> Ticks {
         if ticks >= Self::NEVER.0 { Self::NEVER } else { Ticks(ticks) }
+    }
+
+    /// What a clock shows that has counted so many ticks. It ends at [`LAST`](Self::LAST): one that
+    /// showed *never* would end what waits for ever.
+    pub const fn of_clock(ticks: u64) -> Ticks {
+        if ticks > Self::LAST.0 { Self::LAST } else { Ticks(ticks) }
     }
 
     /// The number of ticks since zero.
@@ -140,6 +147,18 @@ mod tests {
         assert_eq!(Ticks::NEVER.after(u64::MAX), Ticks::NEVER);
         assert_eq!(Ticks::new(u64::MAX), Ticks::NEVER);
         assert!(!Ticks::LAST.is_never());
+    }
+
+    #[test]
+    fn a_clock_ends_before_never() {
+        for (count, shown) in
+            [(0, 0), ((1 << 60) - 3, (1 << 60) - 3), ((1 << 60) - 2, (1 << 60) - 2)]
+        {
+            assert_eq!(Ticks::of_clock(count), Ticks::new(shown));
+        }
+        for beyond in [(1 << 60) - 1, 1 << 60, u64::MAX] {
+            assert_eq!(Ticks::of_clock(beyond), Ticks::LAST);
+        }
     }
 
     #[test]

@@ -57,6 +57,8 @@ const STEPS: &[(&str, Step)] = &[
 
 const CROSS_BUILDS: &str = "cross builds";
 
+const FUZZ: &str = "fuzz/Cargo.toml";
+
 /// A published crate carries no file above this: charts and recordings belong to the repository.
 const LARGEST_PACKAGED_FILE: u64 = 100_000;
 
@@ -134,11 +136,16 @@ fn wasm(sh: &Shell, _: &[Package]) -> Result<()> {
 }
 
 fn fmt(sh: &Shell, _: &[Package]) -> Result<()> {
-    shell::run(cmd!(sh, "cargo fmt --all --check"))
+    shell::run(cmd!(sh, "cargo fmt --all --check"))?;
+    shell::run(cmd!(sh, "cargo fmt --manifest-path {FUZZ} --check"))
 }
 
 fn clippy(sh: &Shell, published: &[Package]) -> Result<()> {
     shell::run(cmd!(sh, "cargo clippy --workspace --all-targets -- -D warnings"))?;
+    // The fuzzer's library is in C++, which needs not be compiled for a lint.
+    let no_library = &[("CUSTOM_LIBFUZZER_PATH", "./none.a")];
+    let fuzz = cmd!(sh, "cargo clippy --manifest-path {FUZZ} --target-dir target/fuzz-lint");
+    shell::run_with(no_library, fuzz.args(["--", "-D", "warnings"]))?;
     for package in published {
         let name = &**package.name;
         for features in workspace::feature_sets(package) {

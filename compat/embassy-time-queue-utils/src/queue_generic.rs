@@ -51,8 +51,7 @@ impl<const QUEUE_SIZE: usize> ConstGenericQueue<QUEUE_SIZE> {
     /// Wakes what is due at `now`, earliest first, and returns the next expiration; `u64::MAX` if
     /// there is none.
     pub fn next_expiration(&mut self, now: u64) -> u64 {
-        // Not what `Ticks` calls never, at which nothing is due.
-        let now = Ticks::new(now).min(Ticks::LAST);
+        let now = Ticks::of_clock(now);
         while let Some(waker) = self.queue.pop_due(now) {
             waker.wake();
         }

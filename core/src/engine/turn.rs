@@ -205,6 +205,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             return (true, Ticks::ZERO);
         }
         let now = self.driver.now();
+        debug_assert!(!now.is_never(), "a clock ends before never");
         if !inside.store.sort(now, VISIT) {
             return (false, now);
         }

@@ -194,7 +194,7 @@ impl<R: Registers> Clock<R> {
             }
             let (now, _) = self.read(&mut state);
             place.set(state);
-            Ticks::new(now)
+            Ticks::of_clock(now)
         })
     }
 

@@ -264,7 +264,7 @@ impl<C: Counter> Driver for CompareDriver<C> {
         if !self.started.load(Acquire) {
             return Ticks::ZERO;
         }
-        Ticks::new(self.time())
+        Ticks::of_clock(self.time())
     }
 
     /// To be called by the interrupt's handler, through

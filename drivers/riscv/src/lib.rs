@@ -129,7 +129,7 @@ impl<const BASE: usize, const HZ: u64, const HART: usize> Driver for Clint<BASE,
     #[inline]
     fn now(&self) -> Ticks {
         let time = self.time();
-        Ticks::new(read(|| time.low.read(), || time.high.read()))
+        Ticks::of_clock(read(|| time.low.read(), || time.high.read()))
     }
 
     /// The interrupt lasts as long as the time is past, so an alarm cannot be missed.

@@ -150,7 +150,7 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 /// The present, by the system's clock.
 #[inline]
 pub(crate) fn now() -> Ticks {
-    Ticks::new(sys::now_nanos())
+    Ticks::of_clock(sys::now_nanos())
 }
 
 /// Zero for what was before the clock's zero.

@@ -21,7 +21,7 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 }
 
 pub(crate) fn now() -> Ticks {
-    ticks_at(Instant::now())
+    Ticks::of_clock(ticks_at(Instant::now()).get())
 }
 
 /// Zero for what was before the clock's zero.

@@ -514,6 +514,8 @@ fn a_counter_of_64_bits_rings_at_the_alarm_itself_and_not_on_the_way() {
         assert_eq!(model.compare.get(), at);
         assert_eq!(driver.arm(Ticks::new(now)), Armed::Elapsed);
     }
+    model.time.set(u64::MAX);
+    assert_eq!(driver.now(), Ticks::LAST, "a clock ends before never");
 }
 
 #[test]
