@@ -15,14 +15,19 @@ fn read(path: &str) -> String {
 }
 
 /// Where the page's names for files lead.
-const LEGEND: [(&str, &str); 8] = [
+const LEGEND: [(&str, &str); 13] = [
     ("cases/", "tests/src/cases/"),
+    ("compat/", "compat/futures-timer/tests/"),
     ("core/", "core/src/"),
     ("cortex_m/", "drivers/cortex-m/src/"),
+    ("embassy/", "drivers/embassy/tests/"),
+    ("ext/", "ext/tests/"),
     ("hal/", "drivers/hal/src/"),
     ("models/", "core/tests/models/"),
+    ("queue/", "compat/embassy-time-queue-utils/"),
     ("schedules/", "drivers/std/src/schedules/"),
     ("std/", "drivers/std/src/"),
+    ("wasm/", "drivers/wasm/tests/"),
     ("", "tests/tests/"),
 ];
 
@@ -45,8 +50,9 @@ fn has_word(text: &str, word: &str) -> bool {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|it| it == word)
 }
 
-/// Whether a file has a test of this name, as a function after `#[test]` or in a list of a macro's:
-/// with a colon, or as a function that is on a line of its own there, or alone in brackets.
+/// Whether a file has a test of this name, as a function after `#[test]`, or after what takes its place
+/// on WebAssembly, or in a list of a macro's: with a colon, or as a function that is on a line of its own
+/// there, or alone in brackets.
 fn has_test(source: &str, name: &str) -> bool {
     let function = format!("fn {name}(");
     let is_listed = |line: &str| line.trim() == name || line.ends_with(&format!("[{name}]"));
@@ -57,7 +63,7 @@ fn has_test(source: &str, name: &str) -> bool {
     source.match_indices(&function).any(|(place, _)| {
         let before = source[..place].trim_end();
         let attributes = &before[before.rfind(['}', ';']).unwrap_or(0)..];
-        attributes.contains("#[test]")
+        ["#[test]", "#[wasm_bindgen_test]"].iter().any(|test| attributes.contains(test))
     }) || source.contains(&format!("\n    {name}: "))
 }
 
@@ -101,6 +107,9 @@ fn a_test_that_is_not_there_is_noticed() {
     let source = "#[test]\nfn one() {}\n\nfn two() {}\n\n#[test]\n#[cfg(unix)]\nfn three() {}\n";
     assert!(has_test(source, "one") && has_test(source, "three"));
     assert!(!has_test(source, "two") && !has_test(source, "four") && !has_test(source, "on"));
+
+    let source = "#[wasm_bindgen_test]\nasync fn one() {}\n\nasync fn two() {}\n";
+    assert!(has_test(source, "one") && !has_test(source, "two"));
 
     let source =
         "tests! {\n    one\n    two\n    : [three]\n}\nfn one() {}\nfn three<T>() {}\nfn four() {}";
