@@ -153,7 +153,9 @@ impl Pool {
 
 #[cfg(all(test, loom))]
 mod models {
-    //! A slot has one holder at a time, who sees what the last one left. (All rules lean on it.)
+    //! A slot has one holder at a time, who sees what the last one left, and no slot is lost. Rule 2, never
+    //! lost: of two holders one would overwrite the deadline of the other. Rule 6, dropped is gone: what is
+    //! given back can be taken again, by one. Rule 8, full is visible: there is none only when all are held.
     //!
     //! Go red when: `successor` keeps the count; `give_chain` changes the head with less than release;
     //! `take` reads it anew with less than acquire, or counts fresh slots in two steps.
