@@ -166,7 +166,8 @@ fn cancel_while_queued_against_fire() {
 /// which follows, reads with acquire what `revive` wrote or what came after it, and those are
 /// read-modify-writes of the release sequence that the cancellation heads; and `arm` publishes what
 /// `revive` could have released. With `revive` and the load of the hint relaxed (which acquires, too) it
-/// stays green, and goes red once the first load of `arm` is relaxed as well.
+/// stays green, and goes red once the first load of `arm` is relaxed as well. So it was when cancelled
+/// slots were not parked yet; the first change was tried again since, and it stays green.
 #[test]
 fn revival_on_another_thread_than_its_cancellation() {
     // The bound is of an earlier engine, and leaves nothing out today: loom finds six executions with it,
