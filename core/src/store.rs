@@ -188,4 +188,38 @@ pub(crate) mod tests {
             }
         }
     }
+
+    /// What has to be written, and no more.
+    #[derive(Default)]
+    struct Least(BTreeMap<u32, Ticks>);
+
+    impl Store for Least {
+        fn set(&mut self, index: u32, at: Ticks) {
+            self.0.insert(index, at);
+        }
+
+        fn remove(&mut self, index: u32) -> bool {
+            self.0.remove(&index).is_some()
+        }
+
+        fn pop_due(&mut self, now: Ticks) -> Option<u32> {
+            let (index, at) = self.0.iter().min_by_key(|(_, at)| **at)?;
+            let index = (*at <= now).then_some(*index)?;
+            self.0.remove(&index);
+            Some(index)
+        }
+
+        fn next(&self) -> Option<Ticks> {
+            self.0.values().min().copied()
+        }
+
+        fn len(&self) -> u32 {
+            self.0.len() as u32
+        }
+    }
+
+    #[test]
+    fn what_a_store_need_not_say_is_right_as_it_is() {
+        agrees_with_a_map(Least::default, |_| {}, 0, 1_000);
+    }
 }
