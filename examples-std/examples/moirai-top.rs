@@ -58,7 +58,7 @@ fn print(page: &mut Page) -> io::Result<()> {
         let Ok(_) = terminal.draw(|frame| page.draw(frame));
         let text = terminal.backend().to_string();
         println!("{}", text.replace('"', ""));
-        for part in ["armed ", "panics 0", "fired, per second", "late by", "shards"] {
+        for part in ["│armed ", "panics 0", "fired, per second", "late by", "shards"] {
             assert!(text.contains(part), "the page lacks {part:?}");
         }
     }
