@@ -297,7 +297,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// # assert!(TIMER.next_deadline().is_none());
     /// ```
     pub const fn with_parts(driver: D, slots: M, store: S) -> Self {
-        const { assert!(D::TICK_HZ > 0, "a clock ticks") };
+        const { assert!(D::TICK_HZ > 0, "a clock has at least one tick a second") };
         Engine {
             producers: Producers {
                 pool: Pool::new(),

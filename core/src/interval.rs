@@ -116,6 +116,21 @@ impl<H: Handle> Interval<H> {
     }
 
     /// Waits for the next tick; gives the time at which it was due.
+    ///
+    /// ```
+    /// # use moirai_timer_core::{ManualDriver, Timer};
+    /// # use core::time::Duration;
+    /// # static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
+    /// # fn toggle_led() {}
+    /// async fn blink() {
+    ///     let mut ticks = TIMER.interval(Duration::from_millis(500));
+    ///     loop {
+    ///         ticks.tick().await;
+    ///         toggle_led();
+    ///     }
+    /// }
+    /// # drop(blink());
+    /// ```
     pub async fn tick(&mut self) -> H::Instant {
         poll_fn(|cx| self.poll_tick(cx)).await
     }

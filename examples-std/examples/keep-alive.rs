@@ -58,10 +58,13 @@ fn main() -> io::Result<()> {
     block_on(async {
         for connection in &mut connections {
             (&mut connection.keep_alive).await;
+            assert!(timer.now() >= connection.keep_alive.deadline(), "never early");
         }
     });
     let metrics = timer.metrics();
     println!("{} hung up, {} armed", metrics.fired, metrics.armed);
+    assert!(metrics.fired >= CONNECTIONS as u64);
+    assert_eq!(metrics.armed, 0);
     Ok(())
 }
 

@@ -56,7 +56,11 @@ fn print(page: &mut Page) -> io::Result<()> {
         block_on(page.timer.sleep(PERIOD));
         page.refresh();
         let Ok(_) = terminal.draw(|frame| page.draw(frame));
-        println!("{}", terminal.backend().to_string().replace('"', ""));
+        let text = terminal.backend().to_string();
+        println!("{}", text.replace('"', ""));
+        for part in ["│armed ", "panics 0", "fired, per second", "late by", "shards"] {
+            assert!(text.contains(part), "the page lacks {part:?}");
+        }
     }
     Ok(())
 }

@@ -64,33 +64,42 @@ fn main() -> io::Result<()> {
     let other = timer.clone();
     let hurry = thread::spawn(move || block_on(other.sleep(2 * MS)));
 
+    let mut rounds = Vec::new();
     let task = async {
         for round in 1..=3 {
-            timer.sleep(10 * MS).await;
+            let due = timer.now() + 10 * MS;
+            timer.sleep_until(due).await;
+            rounds.push((due, timer.now()));
             println!("the task's round {round}");
         }
     };
     socket.set_nonblocking(true)?;
     // SAFETY: it is deleted below, before the socket is closed.
     unsafe { poller.add(&socket, Event::readable(SOCKET))? };
-    let waits = run(&poller, &timer, &socket, task);
+    let ended = run(&poller, &timer, &socket, task);
     poller.delete(&socket)?;
-    println!("{} waits of the loop, and not one thread of the timer's", waits?);
+    let (waits, heard) = ended?;
+    println!("{waits} waits of the loop, and not one thread of the timer's");
     hurry.join().expect("it only sleeps");
-    talk.join().expect("it only writes")
+    talk.join().expect("it only writes")?;
+    assert_eq!(rounds.len(), 3);
+    assert!(rounds.iter().all(|(due, at)| at >= due), "never early");
+    assert_eq!(heard, "line 0line 1line 2");
+    Ok(())
 }
 
-/// The event loop: ends when the task has ended and the socket was closed. Says how often it has waited.
+/// The event loop: ends when the task has ended and the socket was closed. Says how often it has waited,
+/// and what came over the socket.
 fn run(
     poller: &Arc<Poller>,
     timer: &Timer,
     mut socket: &TcpStream,
     task: impl Future,
-) -> io::Result<u32> {
+) -> io::Result<(u32, String)> {
     let woken = Arc::new(Task { woken: true.into(), poller: poller.clone() });
     let waker = Waker::from(woken.clone());
     let (mut task, mut done, mut open, mut waits) = (pin!(task), false, true, 0);
-    let mut events = Events::new();
+    let (mut events, mut heard) = (Events::new(), String::new());
     while !done || open {
         if !done && woken.woken.swap(false, Ordering::Acquire) {
             done = task.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
@@ -107,10 +116,12 @@ fn run(
             let read = socket.read(&mut buffer)?;
             open = read > 0;
             if open {
-                println!("the socket: {:?}", String::from_utf8_lossy(&buffer[..read]));
+                let text = String::from_utf8_lossy(&buffer[..read]);
+                println!("the socket: {text:?}");
+                heard += &text;
                 poller.modify(socket, Event::readable(SOCKET))?;
             }
         }
     }
-    Ok(waits)
+    Ok((waits, heard))
 }

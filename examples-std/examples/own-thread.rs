@@ -15,6 +15,10 @@ use futures_channel::oneshot;
 use moirai_timer_std::{Precision, Timer};
 use thread_priority::{ThreadPriority, set_current_thread_priority};
 
+const FRAMES: u32 = 30;
+/// Sixty pictures a second, or what else is to be paced.
+const PERIOD: Duration = Duration::from_micros(16_667);
+
 fn main() -> io::Result<()> {
     let timer = Timer::builder().without_thread().precision(Precision::Exact).build()?;
     let (end, ended) = oneshot::channel::<()>();
@@ -30,13 +34,13 @@ fn main() -> io::Result<()> {
         }
     })?;
 
-    // Sixty pictures a second, or what else is to be paced.
-    let mut frames = timer.interval(Duration::from_micros(16_667));
     let start = Instant::now();
-    for _ in 0..30 {
-        smol::block_on(frames.tick());
+    let mut frames = timer.interval(PERIOD);
+    for frame in 0..FRAMES {
+        let due = smol::block_on(frames.tick());
+        assert!(Instant::now() >= due && due >= start + frame * PERIOD, "never early");
     }
-    println!("30 frames in {:?}", start.elapsed());
+    println!("{FRAMES} frames in {:?}", start.elapsed());
     let lateness = timer.metrics().lateness;
     println!("late: {:?} in the middle, {:?} at most", lateness.quantile(0.5), lateness.max());
 

@@ -24,6 +24,12 @@ fn main() -> io::Result<()> {
     for precision in [Precision::Default, Precision::Exact] {
         let timer = Timer::builder().without_thread().precision(precision).build()?;
         let sent = timer.block_on(pace(&timer, &socket))?;
+        assert_eq!(sent.len(), PACKETS);
+        // Each has its place in the row, whatever held up those before it.
+        for (number, (due, at)) in (0..).zip(&sent) {
+            assert_eq!(*due, sent[0].0 + number * PERIOD);
+            assert!(at >= due, "never early");
+        }
         println!("{precision:?}: {PACKETS} packets, one every {PERIOD:?}");
         percentiles("late", sent.iter().map(|(due, at)| *at - *due));
         let gaps = sent.windows(2).map(|pair| pair[1].1 - pair[0].1);

@@ -10,6 +10,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use anyhow::{Result, ensure};
 use moirai_timer_std::Timer;
 
 struct RateLimiter {
@@ -23,13 +24,14 @@ struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// So many a second, and up to `burst` at once after a time of rest.
-    fn new(timer: Timer, per_second: u32, burst: u32) -> Self {
+    /// So many a second, and up to `burst` at once after a time of rest. None a second is an error.
+    fn new(timer: Timer, per_second: u32, burst: u32) -> Result<Self> {
+        ensure!(per_second > 0, "a limit of 0 a second lets nobody through");
         let period = Duration::from_secs(1) / per_second;
         // The token that is there, and those that are saved up.
         let burst = period * burst.saturating_sub(1);
         let next = Mutex::new(timer.now() - burst);
-        RateLimiter { timer, period, burst, next }
+        Ok(RateLimiter { timer, period, burst, next })
     }
 
     /// Takes a token, as soon as there is one. Whoever does not wait for the end loses the token.
@@ -44,16 +46,17 @@ impl RateLimiter {
     }
 }
 
-fn main() -> Result<(), tokio::task::JoinError> {
+fn main() -> Result<()> {
     const PER_SECOND: u32 = 2_000;
     const BURST: u32 = 50;
     const TASKS: u32 = 10;
     const REQUESTS: u32 = 100;
 
-    let tokio = tokio::runtime::Builder::new_multi_thread().build().expect("threads to run on");
+    assert!(RateLimiter::new(Timer::global().clone(), 0, BURST).is_err());
+    let tokio = tokio::runtime::Builder::new_multi_thread().build()?;
     tokio.block_on(async {
         let start = Instant::now();
-        let limiter = Arc::new(RateLimiter::new(Timer::global().clone(), PER_SECOND, BURST));
+        let limiter = Arc::new(RateLimiter::new(Timer::global().clone(), PER_SECOND, BURST)?);
         let tasks: Vec<_> = (0..TASKS)
             .map(|_| {
                 let limiter = limiter.clone();

@@ -148,7 +148,7 @@ impl MetricsExporter {
     /// be spawned, or dropped when it is to end.
     ///
     /// # Panics
-    /// If `period` is zero, when it is polled.
+    /// If `period` is zero.
     ///
     /// ```
     /// # use moirai_timer_ext::MetricsExporter;
@@ -159,11 +159,14 @@ impl MetricsExporter {
     /// // An executor's `spawn(publishing)`, say. It would go on for ever.
     /// assert!(block_on(timeout(Duration::from_millis(1), publishing)).is_err());
     /// ```
-    pub async fn publish_every(mut self, period: Duration) -> Infallible {
+    #[track_caller]
+    pub fn publish_every(mut self, period: Duration) -> impl Future<Output = Infallible> + Send {
         let mut ticks = self.timer.interval(period);
-        loop {
-            ticks.tick().await;
-            self.publish();
+        async move {
+            loop {
+                ticks.tick().await;
+                self.publish();
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! No test here takes longer than its executors do, and none depends on how long that is.
 
+use std::cell::RefCell;
 use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -390,6 +391,68 @@ fn the_order_of_what_is_due_together_is_the_seeds() {
         assert_eq!(sorted, (0..20).collect::<Vec<_>>());
     }
     assert!(orders.windows(2).all(|pair| pair[0] != pair[1]));
+}
+
+/// What a program of several tasks has done, and after how long. All of them run on this thread, send
+/// to each other, and wait for things that come at the same time.
+fn trace(clock: &VirtualClock) -> Vec<(Duration, &'static str, u32)> {
+    let (timer, start) = (clock.timer(), clock.now());
+    let trace = RefCell::new(Vec::new());
+    let note = |what, order| trace.borrow_mut().push((timer.now() - start, what, order));
+    let (timer, note) = (&timer, &note);
+    let executor = smol::LocalExecutor::new();
+    let (sender, receiver) = smol::channel::bounded(2);
+    for producer in 0..6 {
+        let sender = sender.clone();
+        let produce = async move {
+            for order in producer * 10..producer * 10 + 10 {
+                timer.sleep((1 + producer % 3) * SECOND).await;
+                note("made", order);
+                sender.send(order).await.unwrap();
+            }
+        };
+        executor.spawn(clock.track(produce)).detach();
+    }
+    drop(sender);
+    for consumer in 0..3 {
+        let receiver = receiver.clone();
+        let consume = async move {
+            loop {
+                match timer.timeout(SECOND, receiver.recv()).await {
+                    Ok(Ok(order)) => {
+                        note("taken", order);
+                        timer.sleep(SECOND).await;
+                        note("done", order);
+                    }
+                    Ok(Err(_)) => break note("no more", consumer),
+                    Err(_) => note("nothing came", consumer),
+                }
+            }
+        };
+        executor.spawn(clock.track(consume)).detach();
+    }
+    block_on(executor.run(clock.run_until_idle()));
+    assert!(executor.is_empty());
+    drop(executor);
+    trace.into_inner()
+}
+
+#[test]
+fn a_program_on_one_thread_leaves_the_same_trace_for_the_same_seed() {
+    let plain = trace(&VirtualClock::new());
+    assert_eq!(plain, trace(&VirtualClock::new()));
+    let traces: Vec<_> = (0..10).map(|seed| trace(&VirtualClock::with_seed(seed))).collect();
+    for (seed, first) in (0..).zip(&traces) {
+        // On whichever thread.
+        let again = thread::spawn(move || trace(&VirtualClock::with_seed(seed)));
+        assert_eq!(*first, again.join().unwrap(), "seed {seed}");
+        // Each does the same work.
+        let done = first.iter().filter(|(_, what, _)| *what == "done");
+        let mut done: Vec<_> = done.map(|(.., order)| *order).collect();
+        done.sort();
+        assert_eq!(done, (0..60).collect::<Vec<_>>(), "seed {seed}");
+    }
+    assert!(traces.windows(2).any(|pair| pair[0] != pair[1]));
 }
 
 #[test]

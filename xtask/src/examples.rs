@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-const KINDS: [&str; 5] = ["function", "struct", "enum", "type_alias", "trait"];
+const KINDS: [&str; 7] = ["function", "struct", "enum", "type_alias", "trait", "constant", "macro"];
 
 /// The types, functions and methods that no example shows.
 pub(crate) fn unshown(documentation: &Value) -> Vec<String> {
@@ -52,10 +52,12 @@ fn names(line: &str, name: &str) -> bool {
     line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
 }
 
-/// The lines of an item's examples.
+/// The lines of an item's examples, but for comments. What is not to compile is none.
 fn code(item: &Value) -> impl Iterator<Item = &str> {
-    let parts = item["docs"].as_str().unwrap_or_default().split("```");
-    parts.skip(1).step_by(2).flat_map(|part| part.lines().skip(1))
+    let parts = item["docs"].as_str().unwrap_or_default().split("```").skip(1).step_by(2);
+    let shown = parts.filter(|part| !part.starts_with("compile_fail"));
+    let lines = shown.flat_map(|part| part.lines().skip(1));
+    lines.filter(|line| !line.trim_start().starts_with("//"))
 }
 
 #[cfg(test)]
@@ -70,7 +72,7 @@ mod tests {
             "1": { "inner": { "impl": {
                 "trait": null, "for": { "resolved_path": { "id": 0 } }, "items": [2, 3, 4],
             } } },
-            "2": function("new", "."),
+            "2": function("new", "```compile_fail\nT::new(-1);\n```"),
             "3": function("e", "."),
             "4": function("own", ".\n```no_run\n..\n```"),
             "5": { "inner": { "module": { "items": [0, 6, 7] } } },

@@ -11,7 +11,7 @@
 use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};
 
-use crate::shell;
+use crate::shell::{self, Variables};
 use crate::tools::{self, MIXED, NIGHTLY, TARGET};
 
 #[derive(clap::Args)]
@@ -74,6 +74,7 @@ fn tests(sh: &Shell, sanitizer: &str, concurrent: bool) -> Result<()> {
     let known = sh.current_dir().join("xtask/sanitizers/thread.supp");
     let known = format!("suppressions={}", known.display());
     let set: &[_] = &[("RUSTFLAGS", &*flags), ("TSAN_OPTIONS", &*known)];
+    control(sh, sanitizer, &flags, &directory, set)?;
     let test = |crates: &[&str], tests: &[&str], features: &[&str]| {
         let command = cmd!(sh, "cargo {NIGHTLY} test --target {TARGET} --target-dir {directory}");
         let tests = tests.iter().filter(|test| sanitizer != THREAD || !EXECUTORS.contains(test));
@@ -89,4 +90,26 @@ fn tests(sh: &Shell, sanitizer: &str, concurrent: bool) -> Result<()> {
     }
     test(&all, &[&CONCURRENT[..], &ALONE].concat(), &[])?;
     test(&["-p", std, "-p", suite], &FEATURED, &["--features", FEATURES])
+}
+
+/// Whether the sanitizer reports what it must, with the same flags and options.
+fn control(
+    sh: &Shell,
+    sanitizer: &str,
+    flags: &str,
+    directory: &str,
+    set: Variables<'_>,
+) -> Result<()> {
+    const SAYS: [(&str, &str); 3] =
+        [(THREAD, "data race"), (ADDRESS, "heap-use-after-free"), (LEAK, "detected memory leaks")];
+    sh.create_dir(directory)?;
+    let program = sh.current_dir().join(directory).join("control");
+    let build = cmd!(sh, "rustc {NIGHTLY} --edition=2024 --target {TARGET} -o {program}");
+    let build = build.args(flags.split(' ')).arg("xtask/sanitizers/control.rs");
+    shell::run(tools::outside(build))?;
+    let run = tools::outside(cmd!(sh, "{program} {sanitizer}")).ignore_status();
+    let said = shell::read_errors_with(set, run)?;
+    let wanted = SAYS.iter().find(|(name, _)| *name == sanitizer).map_or("", |(_, says)| says);
+    ensure!(said.contains(wanted), "the {sanitizer} sanitizer did not report a {wanted}:\n{said}");
+    Ok(())
 }

@@ -69,7 +69,7 @@ impl<const QUEUE_SIZE: usize> Default for ConstGenericQueue<QUEUE_SIZE> {
 const QUEUE_SIZE: usize = match option_env!("EMBASSY_TIME_QUEUE_CAPACITY") {
     Some(text) => match usize::from_str_radix(text, 10) {
         Ok(capacity) => capacity,
-        Err(_) => panic!("EMBASSY_TIME_QUEUE_CAPACITY is not a number"),
+        Err(_) => panic!("EMBASSY_TIME_QUEUE_CAPACITY is not a number from 1 to 65535"),
     },
     None if cfg!(feature = "generic-queue-128") => 128,
     None if cfg!(feature = "generic-queue-64") => 64,

@@ -83,7 +83,7 @@ impl<const HZ: u64> SysTick<HZ> {
     /// # Safety
     /// Nobody else uses SysTick.
     pub const unsafe fn take() -> Self {
-        const { assert!(HZ > 0, "a clock ticks") };
+        const { assert!(HZ > 0, "a clock has at least one tick a second") };
         SysTick { clock: Clock::new(Processors(())) }
     }
 

@@ -92,6 +92,12 @@ impl<const CLOCK: usize, const ALARM: usize, const IRQ: u16, const HZ: u64>
     /// static DRIVER: CmsdkDriver<0x4000_0000, 0x4000_1000, 9, 0> = unsafe { CmsdkDriver::take() };
     /// ```
     ///
+    /// ```
+    /// use moirai_timer_hal::cmsdk::Mps2;
+    /// // SAFETY: an MPS2 has them, and nobody else uses them.
+    /// static DRIVER: Mps2 = unsafe { Mps2::take() };
+    /// ```
+    ///
     /// # Safety
     /// At `CLOCK` and `ALARM` are the registers of two such timers, nobody else uses them, and
     /// `IRQ` is the number of the second one's interrupt.

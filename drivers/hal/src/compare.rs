@@ -166,8 +166,8 @@ impl<C: Counter> CompareDriver<C> {
     /// ```
     pub const fn new(counter: C) -> Self {
         const { assert!(C::BITS >= 16 && C::BITS <= 64, "a counter has 16 to 64 bits") };
-        const { assert!(C::TICK_HZ > 0, "a clock ticks") };
-        const { assert!(C::LEAD > 0 && C::LEAD < 1 << 14, "the lead is a few counts") };
+        const { assert!(C::TICK_HZ > 0, "a clock has at least one tick a second") };
+        const { assert!(C::LEAD > 0 && C::LEAD < 1 << 14, "the lead is 1 to 16383 counts") };
         Self::over(counter)
     }
 

@@ -66,7 +66,7 @@ impl<const BASE: usize, const HZ: u64, const HART: usize> Clint<BASE, HZ, HART> 
     /// It is at `BASE`, and nobody else uses the compare register and the software interrupt of
     /// that hart.
     pub const unsafe fn take() -> Self {
-        const { assert!(HZ > 0, "a clock ticks") };
+        const { assert!(HZ > 0, "a clock has at least one tick a second") };
         Clint(())
     }
 

@@ -5,18 +5,20 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use moirai_timer_core::{Driver, Sleep, Ticks};
+use moirai_timer_core::{Driver, Handle, Sleep, Ticks};
 use moirai_timer_std::{Timer, block_on};
 use moirai_timer_tests::{Handoff, Task, forever, until};
 
 use super::hooked_driver::{HookedTimer, hooked_timer, serve};
 
-type Sleeping = Sleep<&'static HookedTimer<8>>;
+type SleepingIn<const N: usize> = Sleep<&'static HookedTimer<N>>;
+type Sleeping = SleepingIn<8>;
 
-fn armed(timer: &'static HookedTimer<8>, at: u64, task: &Task) -> Sleeping {
+fn armed<const N: usize>(timer: &'static HookedTimer<N>, at: u64, task: &Task) -> SleepingIn<N> {
     let mut sleep = timer.sleep_until(Ticks::new(at));
     assert!(task.polls(|cx| Pin::new(&mut sleep).poll(cx)).is_pending());
     sleep
@@ -125,6 +127,68 @@ fn what_comes_due_during_a_turn_is_fired_by_it() {
         assert!(timer.driver().unhook());
         assert_eq!((others.wakes(), task.wakes()), (1, 1), "at {now}");
     }
+}
+
+/// Amid a turn that has more news than it takes in one visit, wakers drop a sleep and do `arms`, which is
+/// given the slot; in between, the turn comes past the old deadline, at which nobody waits any more. The
+/// store has the slot no longer, and has to be told.
+fn a_slot_that_the_store_has_lost(
+    timer: &'static HookedTimer<256>,
+    arms: impl Fn() + Sync,
+    check: impl FnOnce(),
+) {
+    let clock = &timer.driver().manual;
+    let [bystander, first, second] = [(); 3].map(|()| Task::new());
+    let dropped = Handoff::new();
+    dropped.replace(Some(armed(timer, 10, &bystander)));
+    let _first = armed(timer, 5, &first);
+    let _second = armed(timer, 11, &second);
+    serve(timer);
+    // More than three visits take.
+    let crowd: [_; 200] = std::array::from_fn(|_| armed(timer, 1_000, &bystander));
+
+    let drops = || {
+        drop(dropped.replace(None));
+        clock.set(Ticks::new(12));
+    };
+    clock.set(Ticks::new(5));
+    first.hooked(&drops, || second.hooked(&arms, || serve(timer)));
+    assert_eq!((first.wakes(), second.wakes(), bystander.wakes()), (1, 1, 0));
+    let metrics = timer.metrics().expect("nobody else is inside");
+    assert_eq!((metrics.armed, metrics.fired, metrics.cancelled), (201, 2, 1));
+    check();
+    drop(crowd);
+}
+
+#[test]
+fn a_slot_that_the_store_has_lost_is_told_of_again() {
+    let timer = hooked_timer::<256>();
+    let (place, task) = (Handoff::new(), Task::new());
+    let arms = || {
+        place.replace(Some(armed(timer, 20, &task)));
+    };
+    a_slot_that_the_store_has_lost(timer, arms, || {
+        assert_eq!(timer.driver().manual.alarm(), Some(Ticks::new(20)));
+        timer.driver().manual.set(Ticks::new(20));
+        serve(timer);
+        assert_eq!(task.wakes(), 1);
+    });
+    drop(place);
+}
+
+/// The same for somebody who waits for *never*, which is no later than what the store has lost it under.
+#[test]
+fn a_slot_that_the_store_has_lost_is_told_of_again_for_ever() {
+    let timer = hooked_timer::<256>();
+    let claim = Handoff::new();
+    let arms = || {
+        claim.replace(timer.arm_at_hand(Ticks::NEVER, Waker::noop()).ok());
+    };
+    a_slot_that_the_store_has_lost(timer, arms, || {
+        let claim = claim.replace(None).expect("there is room");
+        // SAFETY: it came from this timer.
+        unsafe { Handle::release(&timer, claim, false) };
+    });
 }
 
 /// The interrupt handler finds the section taken, leaves its mark, and is called again.

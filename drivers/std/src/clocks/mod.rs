@@ -60,6 +60,14 @@ pub(crate) use changes::{Changes, after_fork, before_fork};
 use changes::{Place, of_the_system};
 
 /// How late a sleep may be after its clock has jumped, where nobody tells: it looks so often.
+///
+/// ```
+/// # use std::time::Duration;
+/// use moirai_timer_std::clocks::RECHECK;
+///
+/// // A change of the wall clock is noticed this late at most, anywhere.
+/// assert!(RECHECK <= Duration::from_secs(60));
+/// ```
 pub const RECHECK: Duration = Duration::from_secs(1);
 
 /// Waits until the wall clock shows `deadline`, whatever happens to that clock meanwhile; ready at
