@@ -1,5 +1,5 @@
-//! Checks the concurrent parts: every interleaving of the engine's races by loom, and random schedules
-//! of the std driver's threads by shuttle.
+//! Checks the concurrent parts: interleavings of the engine's races by loom, and random schedules of
+//! the std driver's threads by shuttle.
 //!
 //! Both put their own atomics in place of the machine's, by a `--cfg` that reaches every crate, so
 //! each build has a target directory of its own.
@@ -12,7 +12,7 @@ use crate::shell::{self, Variables};
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Leave out executions in which threads are stopped more than three times where they need not
-    /// be: seconds instead of minutes.
+    /// be, instead of five: seconds instead of minutes.
     #[arg(long)]
     short: bool,
 
@@ -31,8 +31,8 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     let Arguments { short, schedules, filter } = arguments;
     let filter = filter.as_deref();
     let mut loom = vec![("RUSTFLAGS", "--cfg loom")];
-    if *short && sh.var(BOUND).is_err() {
-        loom.push((BOUND, "3"));
+    if sh.var(BOUND).is_err() {
+        loom.push((BOUND, if *short { "3" } else { "5" }));
     }
     // Of the unit tests of the core that are no models only these can run under loom: they have no atomics,
     // and this build's heap is that of a small machine.

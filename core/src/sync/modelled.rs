@@ -18,6 +18,13 @@
 //! elsewhere would let through. The tests below hold this: the protocol that needs the order passes
 //! with it, and fails if any one of its four accesses is weaker.
 //!
+//! # Loads of several threads
+//!
+//! Of each atomic loom remembers the last access alone (its issues 166 and 392). A load, and then a load
+//! and a change by another thread: it does not try whether that change may come before the first load. So
+//! each load here first writes to an atomic beside, relaxed, which orders no memory, but is an access that
+//! excludes another: loom tries both orders of the two loads, and by that what follows from either.
+//!
 //! What stays invisible, because loom never does it: a compare-and-swap that fails spuriously, one
 //! that fails because it read a stale value, and a load that reads what a later store will write.
 
@@ -32,11 +39,24 @@ macro_rules! atomic {
         pub(crate) struct $name {
             initial: $type,
             modelled: OnceLock<loom::sync::atomic::$name>,
+            /// Written by each load, see above.
+            loads: OnceLock<loom::sync::atomic::AtomicUsize>,
         }
 
         impl $name {
             pub(crate) const fn new(initial: $type) -> Self {
-                $name { initial, modelled: OnceLock::new() }
+                $name { initial, modelled: OnceLock::new(), loads: OnceLock::new() }
+            }
+
+            fn touch(&self) {
+                let loads = || loom::sync::atomic::AtomicUsize::new(0);
+                self.loads.get_or_init(loads).swap(0, Ordering::Relaxed);
+            }
+
+            #[allow(dead_code)]
+            pub(crate) fn load(&self, ordering: Ordering) -> $type {
+                self.touch();
+                (**self).load(ordering)
             }
         }
 
@@ -54,6 +74,7 @@ macro_rules! atomic {
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.touch();
                 fmt::Debug::fmt(&**self, f)
             }
         }
@@ -143,5 +164,23 @@ mod models {
         ] {
             assert!(store_buffering(orderings).contains(&[false, false]), "{orderings:?}");
         }
+    }
+
+    /// One thread loads; the other loads, and changes what it has found.
+    #[test]
+    fn a_change_that_follows_a_load_may_come_before_another_load() {
+        let seen = Arc::new(Mutex::new(HashSet::new()));
+        let collected = seen.clone();
+        loom::model(move || {
+            let atomic = Arc::new(AtomicU32::new(0));
+            let _ = std::format!("{atomic:?}");
+            let theirs = atomic.clone();
+            let other = loom::thread::spawn(move || {
+                theirs.store(theirs.load(Relaxed) + 1, Relaxed);
+            });
+            collected.lock().unwrap().insert(atomic.load(Relaxed));
+            other.join().unwrap();
+        });
+        assert_eq!(*seen.lock().unwrap(), HashSet::from([0, 1]));
     }
 }

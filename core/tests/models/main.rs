@@ -9,16 +9,10 @@
 //! Each says what makes it *go red*: changes to the engine that were made once, to see it fail.
 //! The parts below the engine, `queue`, `pool` and `exclusive`, have their models beside them.
 //!
-//! All models but two, which say so, explore all that loom finds; together they take less than a minute.
-//! For a quick look, `LOOM_MAX_PREEMPTIONS=3` leaves out executions in which threads were stopped more
-//! than three times where they need not have been. (That most races need no more than two is what
-//! Musuvathi and Qadeer found in 2007; here, two of the changes that were tried needed three.)
-//!
-//! What loom 0.7.3 finds is not all there is. Of each atomic it remembers the last access only. So where a
-//! thread loads one that another has loaded before it, and then changes it, loom does not try to have
-//! that change before the other's load (its issues 166 and 392). What is left can be little: in
-//! `adopting::adoption_on_another_thread_than_its_cancellation` and
-//! `registering::the_alarm_is_only_lowered_after_the_second_look` it is a single order.
+//! `LOOM_MAX_PREEMPTIONS` leaves out executions in which threads were stopped more often than that where
+//! they need not have been: `cargo xtask model` sets it to five, and for a quick look to three. (That most
+//! races need no more than two is what Musuvathi and Qadeer found in 2007; here, two of the changes that
+//! were tried needed three.) Two models have a bound of their own, and say why.
 #![cfg(loom)]
 
 mod world;
