@@ -424,6 +424,11 @@ unsafe impl Handle for Timer {
         unsafe { self.core().move_to(claim, at) }
     }
 
+    unsafe fn is_armed(&self, claim: &Claim) -> bool {
+        // SAFETY: as above.
+        unsafe { self.core().is_armed(claim) }
+    }
+
     unsafe fn release(&self, claim: Claim, completed: bool) {
         // SAFETY: as above.
         unsafe { self.core().release(claim, completed) }
