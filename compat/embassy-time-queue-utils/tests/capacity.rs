@@ -34,7 +34,6 @@ fn it_has_the_capacity_that_was_asked_for() {
         queue.schedule_wake(1_000, &Waker::from(flag.clone()));
     }
     // Who finds no room is woken at once.
-    let refused: Vec<_> =
-        (0..=expected).filter(|number| flags[*number].0.load(SeqCst)).collect();
+    let refused: Vec<_> = (0..=expected).filter(|number| flags[*number].0.load(SeqCst)).collect();
     assert_eq!(refused, [expected]);
 }
