@@ -48,7 +48,7 @@ use core::time::Duration;
 
 use crate::exclusive::{Exclusive, Section};
 use crate::parked::Parked;
-use crate::pool::Pool;
+use crate::pool::{Pool, room};
 use crate::queue::CommandQueue;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 use crate::ticks::ticks_in;
@@ -279,7 +279,7 @@ impl<D: Driver, const N: usize> Timer<D, N> {
     /// static TIMER: Timer<ManualDriver<0>, 8> = Timer::new(ManualDriver::new());
     /// ```
     pub const fn new(driver: D) -> Self {
-        const { assert!(N > 0 && N <= 1 << 24, "a timer has 1 to 2^24 slots") };
+        const { room::<N>() };
         Engine::with_parts(driver, [const { Slot::new() }; N], HeapStore::new())
     }
 }
@@ -287,6 +287,16 @@ impl<D: Driver, const N: usize> Timer<D, N> {
 impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// A timer made of its parts: none of the slots in use, the store empty, and with room for as many
     /// as there are slots. A store without room, that cannot make any, panics in a turn.
+    ///
+    /// An array of 0 slots, or of more than 2^24, fails to compile where the timer is used:
+    ///
+    /// ```compile_fail,E0080
+    /// # use moirai_timer_core::{Engine, HeapStore, Inline, ManualDriver, Slot};
+    /// static TIMER: Engine<ManualDriver, [Slot; 0], HeapStore<Inline<8>>> =
+    ///     Engine::with_parts(ManualDriver::new(), [], HeapStore::new());
+    /// TIMER.metrics();
+    /// let _ = TIMER.try_sleep(core::time::Duration::ZERO);
+    /// ```
     ///
     /// ```
     /// use moirai_timer_core::{Engine, HeapStore, Inline, ManualDriver, Slot};

@@ -122,17 +122,21 @@ impl core::error::Error for RegisterError {}
 ///     fn arm(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
 ///         (&TIMER).arm(at, waker)
 ///     }
-///     // SAFETY, of all that follow: the caller's promise is that which is asked for.
+///
 ///     unsafe fn attend(&self, claim: &mut Claim, at: Ticks, waker: &Waker) -> bool {
+///         // SAFETY: the caller's promise, that the claim came from here, is what is asked for.
 ///         unsafe { (&TIMER).attend(claim, at, waker) }
 ///     }
 ///     unsafe fn move_to(&self, claim: &mut Claim, at: Ticks) {
+///         // SAFETY: as above.
 ///         unsafe { (&TIMER).move_to(claim, at) }
 ///     }
 ///     unsafe fn is_armed(&self, claim: &Claim) -> bool {
+///         // SAFETY: as above.
 ///         unsafe { (&TIMER).is_armed(claim) }
 ///     }
 ///     unsafe fn release(&self, claim: Claim, completed: bool) {
+///         // SAFETY: as above.
 ///         unsafe { (&TIMER).release(claim, completed) }
 ///     }
 ///     fn stranded(&self) { (&TIMER).stranded() }

@@ -86,7 +86,7 @@ impl<const HZ: u64> Driver for ManualDriver<HZ> {
     const TICK_HZ: u64 = HZ;
 
     fn now(&self) -> Ticks {
-        Ticks::of_clock(self.now.load(SeqCst))
+        Ticks::new(self.now.load(SeqCst))
     }
 
     fn arm(&self, at: Ticks) -> Armed {

@@ -51,10 +51,15 @@ pub trait Slots {
     fn slot(&self, index: u32) -> &Slot;
 }
 
+/// So many slots, if a timer may have as many.
+pub(crate) const fn room<const N: usize>() -> u32 {
+    assert!(N > 0 && N <= 1 << 24, "a timer has 1 to 2^24 slots");
+    N as u32
+}
+
 impl<const N: usize> Slots for [Slot; N] {
     fn capacity(&self) -> u32 {
-        const { assert!(N > 0 && N <= 1 << 24, "a timer has 1 to 2^24 slots") };
-        N as u32
+        const { room::<N>() }
     }
 
     #[inline]

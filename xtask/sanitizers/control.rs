@@ -6,7 +6,7 @@ static mut SHARED: u32 = 0;
 
 fn add() {
     for _ in 0..1_000 {
-        // Not sound: that is what this is for.
+        // SAFETY: there is none. Two threads do this at once, which is what has to be reported.
         unsafe { (&raw mut SHARED).write_volatile((&raw const SHARED).read_volatile() + 1) };
     }
 }
@@ -20,7 +20,7 @@ fn main() {
         }
         Some("address") => {
             let place = Box::into_raw(Box::new(7_u32));
-            // Not sound either.
+            // SAFETY: there is none. It is read after it was freed, which is what has to be reported.
             unsafe {
                 drop(Box::from_raw(place));
                 println!("{}", place.read_volatile());

@@ -127,6 +127,10 @@ fn report(sh: &Shell) -> Result<String> {
         let place = rows.iter().position(|row| row.name == key).with_context(|| key.to_owned())?;
         Ok(Row { name: name.into(), limits, ..rows.remove(place) })
     };
+    let [few, many] = ["longest with interrupts off, 8 armed, instructions", ".. 128 armed"];
+    let few = taken(&mut sections, "8 armed", few, &[40, 80, 40])?;
+    let many = taken(&mut sections, "128 armed", many, &[40, 80, 40])?;
+    ensure!(few.figures == many.figures, "the engine's sections grow with the timers");
     let others = [
         taken(
             &mut instructions,
@@ -136,13 +140,8 @@ fn report(sh: &Shell) -> Result<String> {
         )?,
         Row { name: "flash, bytes".into(), figures: flash, limits: &[6 * 1024] },
         taken(&mut instructions, "idle", "interrupts while nothing is armed", &[0])?,
-        taken(
-            &mut sections,
-            "8 armed",
-            "longest with interrupts off, 8 armed, instructions",
-            &[40, 80, 40],
-        )?,
-        taken(&mut sections, "128 armed", ".. 128 armed", &[40, 80, 40])?,
+        few,
+        many,
         taken(&mut sections, "8 waiting", "under `embassy_time`: .. 8 waiting", &[u64::MAX])?,
         taken(&mut sections, "128 waiting", ".. 128 waiting", &[u64::MAX])?,
         taken(&mut systick, "SysTick starts", "SysTick: .. when it is started", &[u64::MAX])?,
@@ -166,9 +165,6 @@ fn report(sh: &Shell) -> Result<String> {
     for row in &others {
         check_limits(row)?;
     }
-    let armed = |number: &str| others.iter().find(|row| row.name.contains(number));
-    let [few, many] = [armed("8 armed"), armed("128 armed")].map(|row| row.map(|row| &row.figures));
-    ensure!(few == many, "the engine's sections grow with the timers: {few:?}, {many:?}");
     beside_the_peer(&instructions)?;
     Ok(report)
 }

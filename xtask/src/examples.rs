@@ -18,10 +18,10 @@ pub(crate) fn unshown(documentation: &Value) -> Vec<String> {
         // An implementation of somebody's trait is documented there.
         let methods = inner.get("impl").filter(|block| block["trait"].is_null());
         let owner = methods.map(|block| &index[block["for"]["resolved_path"]["id"].to_string()]);
-        let members = methods.map(|block| &block["items"]);
-        let members = members.or(inner.get("trait").map(|inner| &inner["items"]));
         // An example of a trait may call its methods, or write them.
         let owner = owner.or(inner.get("trait").map(|_| holder));
+        let members = methods.map(|block| &block["items"]);
+        let members = members.or(inner.get("trait").map(|inner| &inner["items"]));
         let members = members.filter(|members| members.is_array());
         let members = members.or(inner.get("module").map(|inner| &inner["items"]));
         let members = members.and_then(Value::as_array).into_iter().flatten();
@@ -32,11 +32,12 @@ pub(crate) fn unshown(documentation: &Value) -> Vec<String> {
             let is_documented = member["docs"].is_string();
             let name = member["name"].as_str().unwrap_or_default();
             let calls = [format!(".{name}("), format!("::{name}("), format!("fn {name}(")];
-            let mut shows = owner.into_iter().flat_map(code).chain(front.iter().copied());
-            let is_shown = code(member).next().is_some()
-                || owner.is_none() && front.iter().any(|line| names(line, name))
-                || owner.is_some()
-                    && shows.any(|line| calls.iter().any(|call| line.contains(call)));
+            let shows = |line: &str| match owner {
+                Some(_) => calls.iter().any(|call| line.contains(call)),
+                None => names(line, name),
+            };
+            let mut lines = owner.into_iter().flat_map(code).chain(front.iter().copied());
+            let is_shown = code(member).next().is_some() || lines.any(shows);
             if is_asked && is_documented && !is_shown {
                 let owner = owner.and_then(|owner| owner["name"].as_str());
                 missing.push(owner.map_or(name.into(), |owner| format!("{owner}::{name}")));

@@ -142,7 +142,7 @@ fn fmt(sh: &Shell, _: &[Package]) -> Result<()> {
 
 fn clippy(sh: &Shell, published: &[Package]) -> Result<()> {
     shell::run(cmd!(sh, "cargo clippy --workspace --all-targets -- -D warnings"))?;
-    // The fuzzer's library is in C++, which needs not be compiled for a lint.
+    // The fuzzer's library is in C++, which need not be compiled for a lint.
     let no_library = &[("CUSTOM_LIBFUZZER_PATH", "./none.a")];
     let fuzz = cmd!(sh, "cargo clippy --manifest-path {FUZZ} --target-dir target/fuzz-lint");
     shell::run_with(no_library, fuzz.args(["--", "-D", "warnings"]))?;

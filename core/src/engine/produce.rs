@@ -222,8 +222,9 @@ unsafe impl<D: Driver, M: Slots, S: Store> Handle for &Engine<D, M, S> {
     }
 
     fn stranded(&self) {
-        let _before = self.producers.stranded.fetch_add(1, Relaxed);
+        #[cfg_attr(not(feature = "defmt"), expect(unused_variables))]
+        let before = self.producers.stranded.fetch_add(1, Relaxed);
         #[cfg(feature = "defmt")]
-        crate::format::warn_full(_before + 1);
+        crate::format::warn_full(before + 1);
     }
 }
