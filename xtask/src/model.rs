@@ -12,7 +12,7 @@ use crate::shell::{self, Variables};
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Leave out executions in which threads are stopped more than three times where they need not
-    /// be, instead of five: seconds instead of minutes.
+    /// be: seconds instead of minutes.
     #[arg(long)]
     short: bool,
 
@@ -31,8 +31,8 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     let Arguments { short, schedules, filter } = arguments;
     let filter = filter.as_deref();
     let mut loom = vec![("RUSTFLAGS", "--cfg loom")];
-    if sh.var(BOUND).is_err() {
-        loom.push((BOUND, if *short { "3" } else { "5" }));
+    if *short && sh.var(BOUND).is_err() {
+        loom.push((BOUND, "3"));
     }
     // Of the unit tests of the core that are no models only these can run under loom: they have no atomics,
     // and this build's heap is that of a small machine.

@@ -4,7 +4,7 @@
 use loom::thread;
 use moirai_timer_core::Ticks;
 
-use crate::world::{Sleep, Task, World};
+use crate::world::{Sleep, Task, World, bounded};
 
 /// A sleep for `gone` that a turn has seen, and that is dropped: its slot is parked.
 fn park<const N: usize>(world: &World<N>, gone: &Task, until: u64) {
@@ -160,10 +160,10 @@ fn adoption_on_another_thread_than_its_cancellation() {
     });
 }
 
-/// A turn in vain, for a sleep that was dropped, files another one anew that was moved further away; and
+/// A model: a turn in vain, for a sleep that was dropped, files another one anew that was moved further away; and
 /// meanwhile its holder does `held`, and has the sleep then that is woken for `task`.
-fn filing_anew_against(held: fn(Sleep<3>, Sleep<3>, &Task) -> Sleep<3>) {
-    loom::model(move || {
+fn filing_anew_against(held: fn(Sleep<3>, Sleep<3>, &Task) -> Sleep<3>) -> impl Fn() + Sync + Send {
+    move || {
         let world = World::<3>::new();
         let (gone, task) = (Task::new(), Task::new());
         let mut first = world.sleep(5);
@@ -184,7 +184,7 @@ fn filing_anew_against(held: fn(Sleep<3>, Sleep<3>, &Task) -> Sleep<3>) {
         assert_eq!((gone.wakes(), gone.wakers()), (0, 0));
         drop(sleep);
         world.assert_free();
-    });
+    }
 }
 
 /// It is moved back.
@@ -192,10 +192,10 @@ fn filing_anew_against(held: fn(Sleep<3>, Sleep<3>, &Task) -> Sleep<3>) {
 /// Goes red when the queue is not looked at after that.
 #[test]
 fn filing_anew_against_an_earlier_deadline() {
-    filing_anew_against(|mut sleep, next, _| {
+    loom::model(filing_anew_against(|mut sleep, next, _| {
         sleep.reset(next.deadline());
         sleep
-    });
+    }));
 }
 
 /// It is dropped, and its slot adopted by an earlier sleep.
@@ -203,9 +203,10 @@ fn filing_anew_against_an_earlier_deadline() {
 /// Goes red as the one above.
 #[test]
 fn filing_anew_against_adoption() {
-    filing_anew_against(|sleep, mut next, task| {
+    let held = |sleep, mut next, task: &Task| {
         drop(sleep);
         assert!(task.polls(&mut next).is_pending());
         next
-    });
+    };
+    bounded(5, filing_anew_against(held));
 }

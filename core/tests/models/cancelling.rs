@@ -2,7 +2,7 @@
 
 use loom::thread;
 
-use crate::world::{Task, World};
+use crate::world::{Task, World, bounded};
 use moirai_timer_core::Ticks;
 
 /// Registered, and dropped before a turn has seen it, or while one does.
@@ -105,10 +105,8 @@ fn revival_against_turn() {
 /// Goes red when `release` marks a slot that is to be linked as one that is.
 #[test]
 fn revival_against_the_push_of_its_cancellation() {
-    // Without a bound it takes minutes, and with it seconds. The change above is found with two.
-    let mut bounded = loom::model::Builder::new();
-    bounded.preemption_bound = bounded.preemption_bound.map(|bound| bound.min(3)).or(Some(3));
-    bounded.check(|| {
+    // The change above is found with two.
+    bounded(3, || {
         let world = World::<3>::new();
         let (gone, task) = (Task::new(), Task::new());
         let mut sleep = world.sleep(30);
@@ -170,10 +168,7 @@ fn cancel_while_queued_against_fire() {
 /// slots were not parked yet; the first change was tried again since, and it stays green.
 #[test]
 fn revival_on_another_thread_than_its_cancellation() {
-    // As above.
-    let mut bounded = loom::model::Builder::new();
-    bounded.preemption_bound = bounded.preemption_bound.map(|bound| bound.min(3)).or(Some(3));
-    bounded.check(|| {
+    bounded(3, || {
         let world = World::<2>::new();
         let (gone, task) = (Task::new(), Task::new());
         let mut sleep = world.sleep(30);

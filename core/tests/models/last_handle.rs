@@ -13,7 +13,7 @@ use std::task::{Context, Wake, Waker};
 use loom::sync::Arc;
 use loom::thread;
 
-use crate::world::{Sleep, World};
+use crate::world::{Sleep, World, bounded};
 use moirai_timer_core::Ticks;
 
 /// A task that keeps the timer alive.
@@ -29,14 +29,14 @@ fn polls(sleep: &mut Sleep<1>, waker: &Waker) -> bool {
     Pin::new(sleep).poll(&mut Context::from_waker(waker)).is_pending()
 }
 
-/// One thread does `held` to a sleep, for another task, and drops it; the other does `beside`. Between
+/// A model: one thread does `held` to a sleep, for another task, and drops it; the other does `beside`. Between
 /// them they have the last handles.
 fn the_last_handle(
     begin: fn(&World<1>, &mut Sleep<1>, &Waker),
     held: fn(&mut Sleep<1>, &Waker),
     beside: fn(&World<1>),
-) {
-    loom::model(move || {
+) -> impl Fn() + Sync + Send + 'static {
+    move || {
         let world = World::<1>::new();
         let handle = Arc::new(world.clone());
         let task = || Waker::from(RealArc::new(Owner { _timer: handle.clone() }));
@@ -52,7 +52,7 @@ fn the_last_handle(
         beside(&handle);
         drop(handle);
         holder.join().unwrap();
-    });
+    }
 }
 
 /// Nothing was done yet.
@@ -75,7 +75,7 @@ fn due(world: &World<1>, sleep: &mut Sleep<1>, waker: &Waker) {
 /// Goes red when `release` or `expire` forgets the waker.
 #[test]
 fn the_last_handle_is_in_a_waker_that_fires() {
-    the_last_handle(due, |_, _| {}, World::on_alarm);
+    loom::model(the_last_handle(due, |_, _| {}, World::on_alarm));
 }
 
 /// The sleep is registered and dropped beside a turn, which sees all of it, a part, or nothing.
@@ -83,7 +83,8 @@ fn the_last_handle_is_in_a_waker_that_fires() {
 /// Goes red when `release` forgets the waker of a sleep that is still queued.
 #[test]
 fn the_last_handle_goes_amid_a_registration() {
-    the_last_handle(fresh, |sleep, other| assert!(polls(sleep, other)), World::on_alarm);
+    let held = |sleep: &mut Sleep<1>, other: &Waker| assert!(polls(sleep, other));
+    loom::model(the_last_handle(fresh, held, World::on_alarm));
 }
 
 /// The deadline is brought forward beside a turn, and nobody waits for it any more.
@@ -91,7 +92,8 @@ fn the_last_handle_goes_amid_a_registration() {
 /// Goes red as the one above.
 #[test]
 fn the_last_handle_goes_amid_a_reset() {
-    the_last_handle(armed, |sleep, _| sleep.reset(Ticks::new(5)), World::on_alarm);
+    let held = |sleep: &mut Sleep<1>, _: &Waker| sleep.reset(Ticks::new(5));
+    loom::model(the_last_handle(armed, held, World::on_alarm));
 }
 
 /// Of two wakers that own a handle, one takes the place of the other while the driver fires.
@@ -102,10 +104,11 @@ fn the_last_handle_is_in_a_waker_that_is_replaced() {
     let held = |sleep: &mut Sleep<1>, other: &Waker| {
         let _ = polls(sleep, other);
     };
-    the_last_handle(armed, held, |world| {
+    let beside = |world: &World<1>| {
         world.set_clock(10);
         world.on_alarm();
-    });
+    };
+    bounded(5, the_last_handle(armed, held, beside));
 }
 
 /// A producer that looks for slots applies the cancellation.
@@ -113,13 +116,10 @@ fn the_last_handle_is_in_a_waker_that_is_replaced() {
 /// Goes red when `release` forgets the waker of a sleep that is not queued.
 #[test]
 fn the_last_handle_goes_amid_a_drain() {
-    the_last_handle(
-        armed,
-        |_, _| {},
-        |world| {
-            world.timer().drain();
-        },
-    );
+    let beside = |world: &World<1>| {
+        world.timer().drain();
+    };
+    loom::model(the_last_handle(armed, |_, _| {}, beside));
 }
 
 /// The timer is shut down, and turned once more.
@@ -127,12 +127,9 @@ fn the_last_handle_goes_amid_a_drain() {
 /// Goes red as the one above.
 #[test]
 fn the_last_handle_goes_amid_a_shutdown() {
-    the_last_handle(
-        armed,
-        |_, _| {},
-        |world| {
-            world.timer().shutdown();
-            world.on_alarm();
-        },
-    );
+    let beside = |world: &World<1>| {
+        world.timer().shutdown();
+        world.on_alarm();
+    };
+    loom::model(the_last_handle(armed, |_, _| {}, beside));
 }

@@ -9,10 +9,10 @@
 //! Each says what makes it *go red*: changes to the engine that were made once, to see it fail.
 //! The parts below the engine, `queue`, `pool` and `exclusive`, have their models beside them.
 //!
-//! `LOOM_MAX_PREEMPTIONS` leaves out executions in which threads were stopped more often than that where
-//! they need not have been: `cargo xtask model` sets it to five, and for a quick look to three. (That most
-//! races need no more than two is what Musuvathi and Qadeer found in 2007; here, two of the changes that
-//! were tried needed three.) Two models have a bound of their own, and say why.
+//! All models but the [`bounded`](world::bounded) ones explore all that loom finds. For a quick look,
+//! `LOOM_MAX_PREEMPTIONS=3` leaves out executions in which threads were stopped more than three times where
+//! they need not have been. (That most races need no more than two is what Musuvathi and Qadeer found in
+//! 2007; here, two of the changes that were tried needed three.)
 #![cfg(loom)]
 
 mod world;

@@ -2,7 +2,7 @@
 
 use loom::thread;
 
-use crate::world::{Sleep, Task, World};
+use crate::world::{Sleep, Task, World, bounded};
 
 /// A sleep that is due, so that the driver's turn raises the alarm from its deadline, 5. A producer
 /// with a later one that reads the alarm before that is content.
@@ -65,7 +65,7 @@ fn an_earlier_deadline_while_the_driver_goes_to_sleep() {
 /// Goes red as the first one.
 #[test]
 fn two_producers_and_the_driver() {
-    loom::model(|| {
+    bounded(5, || {
         let world = World::<3>::new();
         let _due = due_at_5(&world);
         let tasks = [Task::new(), Task::new()];

@@ -11,6 +11,14 @@ use moirai_timer_core::{Armed, Claim, Driver, Handle, RegisterError, Ticks, Time
 
 const NEVER: u64 = Ticks::NEVER.get();
 
+/// What `loom::model` does, but for executions with more than `bound` preemptions: for those models that
+/// take longer than one can wait without.
+pub(crate) fn bounded(bound: usize, model: impl Fn() + Sync + Send + 'static) {
+    let mut loom = loom::model::Builder::new();
+    loom.preemption_bound = Some(loom.preemption_bound.map_or(bound, |asked| asked.min(bound)));
+    loom.check(model);
+}
+
 /// A clock that is set by hand.
 ///
 /// `pended` and the alarm are real atomics, which loom does not see, so that it has less to explore:
