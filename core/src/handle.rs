@@ -183,8 +183,8 @@ pub unsafe trait Handle {
     fn arm(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError>;
 
     /// Sees to it that `waker` is woken at `at` or soon after: arms the slot, or, if it is armed
-    /// already, replaces its waker. False if the slot is in use at this moment by whoever fires it;
-    /// it has to be given up then.
+    /// already, replaces its waker. False if the slot is in use at this moment by whoever fires it, or
+    /// if nobody would fire it; it has to be given up then.
     ///
     /// # Safety
     /// The claim came from this handle.

@@ -33,7 +33,8 @@ type Function = Box<dyn FnOnce() + Send>;
 /// # Fork
 ///
 /// A child that was forked does not have that thread: a `CallbackTimer` of before the fork calls nothing in
-/// it. Make another there.
+/// it. Make another there. That takes a thread of the standard library's, which may not begin in a child if one
+/// of the parent's was beginning or ending at the fork; the timer's own thread has no such trouble.
 ///
 /// ```
 /// use moirai_timer_ext::CallbackTimer;

@@ -33,10 +33,11 @@ const CONCURRENT: [&str; 6] =
 const EXECUTORS: [&str; 2] = ["executors", "virtual_clock"];
 
 /// The others. Left out are `no_allocation`, which replaces the allocator; `no_system_call`, which
-/// forbids system calls; `interrupted`, which protects memory and handles the faults; `fork`, which forks
-/// a process with threads, and `no_thread`, which takes memory from a child; `time_namespace`, which
-/// starts itself elsewhere for what `clocks` does here; `blame` and `reliability`, which read a message
-/// and a page. So are the tests of `moirai-timer-ext`, which forbids unsafe code.
+/// forbids system calls; `interrupted`, which protects memory and handles the faults; `fork` and
+/// `fork_amid_a_start`, which fork a process with threads, and `no_thread`, which takes memory from a
+/// child; `time_namespace`, which starts itself elsewhere for what `clocks` does here; `blame` and
+/// `reliability`, which read a message and a page. So are the tests of `moirai-timer-ext`, which forbids
+/// unsafe code.
 const ALONE: [&str; 6] =
     ["builder", "conformance_core", "edges", "embassy_queue", "printed", "programs"];
 

@@ -2,7 +2,8 @@
 //!
 //! Before a fork, every timer is frozen: nobody is inside a store while it is copied, and wakers
 //! that had left it have been woken. In the child the generation is another, so the next sleep
-//! that is created or waited for starts a new thread.
+//! that is created or waited for starts a new thread, without what the parent's other threads may have
+//! locked (see `sys`).
 //!
 //! Nor has the child the threads of the executors whose tasks were waiting. Their wakers would
 //! find locks that are taken for ever, and hang the child's timer; or rouse the parent, through a
@@ -20,7 +21,10 @@ use crate::clocks;
 use crate::shards::{Core, Seat};
 use crate::sys;
 
-static GENERATION: AtomicU32 = AtomicU32::new(1);
+/// Of the process that was not forked from one with timers.
+const FIRST: u32 = 1;
+
+static GENERATION: AtomicU32 = AtomicU32::new(FIRST);
 static TIMERS: Mutex<Vec<Weak<Core>>> = Mutex::new(Vec::new());
 
 /// A timer that nobody can turn or begin to drive. Its fields are dropped in this order.
@@ -46,6 +50,11 @@ const PATIENCE: Duration = Duration::from_millis(100);
 #[inline]
 pub(crate) fn generation() -> u32 {
     GENERATION.load(Relaxed)
+}
+
+/// Whether a process of this generation is a forked child.
+pub(crate) fn is_child(generation: u32) -> bool {
+    generation != FIRST
 }
 
 /// From now on, forks respect this timer.

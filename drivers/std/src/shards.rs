@@ -15,7 +15,7 @@ use crate::parker::{Parker, Signal, Sleeper};
 use crate::sys::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 use crate::sys::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::sys::thread::{self, Thread};
-use crate::sys::thread_number;
+use crate::sys::{start_thread, thread_number};
 use crate::trace::Teller;
 use crate::{Metrics, fork};
 
@@ -217,7 +217,7 @@ impl Core {
         if let Drive::Thread(name) = &self.config.drive {
             let core = Arc::downgrade(self);
             let run = move || Core::run(&core, generation);
-            if let Err(error) = thread::Builder::new().name(name.clone()).spawn(run) {
+            if let Err(error) = start_thread(name.clone(), fork::is_child(generation), run) {
                 self.teller().no_thread(&error);
                 return Err(RegisterError::NoDriver);
             }

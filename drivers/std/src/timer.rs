@@ -486,9 +486,11 @@ unsafe impl Handle for Timer {
     #[inline]
     unsafe fn attend(&self, claim: &mut Claim, at: Ticks, waker: &Waker) -> bool {
         let core = self.core();
-        // A fork may have left a sleep behind that nobody drives. If a thread can't be had now, the
-        // next poll tries again.
-        let _ = core.start();
+        // A fork may have left a sleep behind that nobody drives. If there can't be a thread, it polls
+        // itself, as if there were no slot.
+        if core.start().is_err() {
+            return false;
+        }
         // SAFETY: the caller vouches for the claim, and it names its shard.
         let attended = unsafe { core.shard(claim).attend(claim, at, waker) };
         self.told();

@@ -7,11 +7,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::{io, mem, thread};
+use std::{io, mem};
 
 use crate::contain::contain;
 use crate::fork;
-use crate::sys::ClockChanges;
+use crate::sys::{ClockChanges, start_thread};
 
 /// Those who wait for a clock to jump.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ static SYSTEM: Changes = Changes::new();
 pub(crate) fn of_the_system() -> (&'static Changes, bool) {
     let mut state = SYSTEM.lock();
     let generation = fork::generation();
-    if state.watched != generation && watch().is_ok() {
+    if state.watched != generation && watch(generation).is_ok() {
         state.watched = generation;
     }
     let watched = state.watched == generation;
@@ -87,7 +87,7 @@ pub(crate) fn of_the_system() -> (&'static Changes, bool) {
     (&SYSTEM, watched)
 }
 
-fn watch() -> io::Result<()> {
+fn watch(generation: u32) -> io::Result<()> {
     let changes = ClockChanges::new()?;
     let run = move || {
         while changes.wait().is_ok() {
@@ -97,8 +97,7 @@ fn watch() -> io::Result<()> {
         SYSTEM.lock().watched = 0;
         SYSTEM.tell();
     };
-    thread::Builder::new().name("moirai-clocks".into()).spawn(run)?;
-    Ok(())
+    start_thread("moirai-clocks".into(), fork::is_child(generation), run)
 }
 
 thread_local! {

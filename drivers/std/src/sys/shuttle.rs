@@ -87,25 +87,17 @@ pub(crate) mod thread {
         park();
         SYSTEM.parked.lock().unwrap().retain(|(_, thread)| thread.id() != me.id());
     }
+}
 
-    /// The thread's end is waited for by [`join_all`](super::join_all).
-    pub(crate) struct Builder(shuttle::thread::Builder);
-
-    impl Builder {
-        pub(crate) fn new() -> Self {
-            Builder(shuttle::thread::Builder::new())
-        }
-
-        pub(crate) fn name(self, name: String) -> Self {
-            Builder(self.0.name(name))
-        }
-
-        pub(crate) fn spawn(self, run: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
-            let thread = self.0.spawn(run)?;
-            SYSTEM.started.lock().unwrap().push(thread);
-            Ok(())
-        }
-    }
+/// Its end is waited for by [`join_all`].
+pub(crate) fn start_thread(
+    name: String,
+    _forked: bool,
+    run: impl FnOnce() + Send + 'static,
+) -> std::io::Result<()> {
+    let thread = shuttle::thread::Builder::new().name(name).spawn(run)?;
+    SYSTEM.started.lock().unwrap().push(thread);
+    Ok(())
 }
 
 /// Advances the clock to when the first of the parked threads wants to go on, and unparks it; parks

@@ -3,6 +3,8 @@
 #[cfg(feature = "clocks")]
 mod clocks;
 
+use std::ffi::CString;
+
 #[cfg(feature = "clocks")]
 pub(crate) use clocks::{ClockChanges, boot_time};
 
@@ -38,4 +40,11 @@ pub(crate) fn minimise_timer_slack() {
     // SAFETY: this option takes one number, which is valid. It cannot fail; if it did, timers
     // would be less precise.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
+}
+
+/// Gives this thread a name, of which the first 15 bytes are kept.
+pub(crate) fn name_thread(name: String) {
+    let Ok(name) = CString::new(name) else { return };
+    // SAFETY: this option takes a string, which is valid until the call returns.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }

@@ -5,11 +5,12 @@
 //! | timer slack | set to the least | has none | has none |
 //! | a cheap clock that lags | `CLOCK_MONOTONIC_COARSE` | the clock | the clock |
 //! | `fork` | noticed | noticed | does not exist |
+//! | .. the name of a child's thread | set | the process's | |
 //! | feature `clocks`: the wall clock was set | a `timerfd` tells | nobody tells | nobody tells |
 //! | .. a clock that counts suspends | `CLOCK_BOOTTIME` | Apple's; elsewhere the clock | the clock |
 
 mod threads;
-pub(crate) use threads::{spin_loop, sync, thread, thread_number};
+pub(crate) use threads::{spin_loop, start_thread, sync, thread, thread_number};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux;
@@ -27,14 +28,8 @@ pub(crate) use system::{ClockChanges, boot_time};
 
 #[cfg(unix)]
 mod fork;
-#[cfg(unix)]
-pub(crate) use fork::on_fork;
-
-/// Calls `prepare` before every `fork`, `parent` and `child` after it. Call it once.
 #[cfg(not(unix))]
-pub(crate) fn on_fork(
-    _prepare: extern "C" fn(),
-    _parent: extern "C" fn(),
-    _child: extern "C" fn(),
-) {
-}
+#[path = "no_fork.rs"]
+mod fork;
+
+pub(crate) use fork::on_fork;

@@ -29,3 +29,6 @@ pub(crate) fn coarse_nanos() -> u64 {
 
 /// There is no slack to be set.
 pub(crate) fn minimise_timer_slack() {}
+
+/// A forked child's thread has its process's name.
+pub(crate) fn name_thread(_name: String) {}

@@ -1,10 +1,26 @@
 //! Threads, and what they share, as the standard library has them.
 
 use std::cell::Cell;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 pub(crate) use std::hint::spin_loop;
 pub(crate) use std::{sync, thread};
+
+/// Starts a thread that nobody joins; `forked`: this process is a child, forked from another one.
+pub(crate) fn start_thread(
+    name: String,
+    forked: bool,
+    run: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
+    if forked {
+        return super::fork::start_thread(move || {
+            super::system::name_thread(name);
+            run();
+        });
+    }
+    thread::Builder::new().name(name).spawn(run).map(drop)
+}
 
 /// As many as a timer may have shards.
 const NUMBERS: u32 = 256;

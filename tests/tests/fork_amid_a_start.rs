@@ -1,0 +1,109 @@
+//! A fork while another thread is starting.
+//!
+//! The standard library's threads begin with a lock of its own, and allocate while they have it. A child
+//! of that moment finds the lock taken, for ever: there, a timer's thread has to start without it. The
+//! allocator of this program stops threads that start, so that a fork comes at each such moment.
+#![cfg(target_os = "linux")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use moirai_timer_std::{Sleep, Timer};
+use moirai_timer_tests::{Task, until};
+
+struct StopsWhoStarts;
+
+/// Whether threads that have not begun are stopped where they allocate, and how many are.
+static STOPS: AtomicBool = AtomicBool::new(false);
+static STOPPED: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    static HAS_BEGUN: Cell<bool> = const { Cell::new(false) };
+}
+
+// SAFETY: it is the system's.
+unsafe impl GlobalAlloc for StopsWhoStarts {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if STOPS.load(SeqCst) && !HAS_BEGUN.get() {
+            STOPPED.fetch_add(1, SeqCst);
+            while STOPPED.load(SeqCst) > 0 {
+                std::hint::spin_loop();
+            }
+        }
+        // SAFETY: the caller vouches for it.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller vouches for it.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: StopsWhoStarts = StopsWhoStarts;
+
+fn wait_for(mut sleep: Sleep) -> bool {
+    let task = Task::new();
+    let start = Instant::now();
+    while task.polls(|cx| Future::poll(Pin::new(&mut sleep), cx)).is_pending() {
+        until(|| task.is_woken());
+    }
+    start.elapsed() < Duration::from_secs(60)
+}
+
+/// Whether a child that is forked now has a timer that works.
+fn works_in_a_child(timer: &Timer) -> bool {
+    // SAFETY: the child has one thread, and leaves through `_exit`; its alarm clock ends it if it hangs.
+    unsafe {
+        let child = libc::fork();
+        assert!(child >= 0, "fork failed");
+        if child == 0 {
+            libc::alarm(10);
+            STOPS.store(false, SeqCst);
+            let woken = wait_for(timer.sleep(Duration::from_millis(1)));
+            libc::_exit(if woken { 0 } else { 1 });
+        }
+        let mut status = 0;
+        assert_eq!(libc::waitpid(child, &mut status, 0), child);
+        libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+    }
+}
+
+#[test]
+fn the_childs_timer_has_its_thread() {
+    /// Of these at least one makes the library's list of threads grow, with the lock taken.
+    const THREADS: u32 = 16;
+
+    HAS_BEGUN.set(true);
+    let timer = Timer::new();
+    let (begun, may_end) = (&AtomicU32::new(0), &AtomicBool::new(false));
+    let mut works = vec![];
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            STOPS.store(true, SeqCst);
+            scope.spawn(|| {
+                HAS_BEGUN.set(true);
+                begun.fetch_add(1, SeqCst);
+                until(|| may_end.load(SeqCst));
+            });
+            while begun.load(SeqCst) == thread {
+                if STOPPED.load(SeqCst) > 0 {
+                    works.push(works_in_a_child(&timer));
+                    STOPPED.store(0, SeqCst);
+                }
+            }
+            STOPS.store(false, SeqCst);
+            if works.contains(&false) {
+                break;
+            }
+        }
+        may_end.store(true, SeqCst);
+    });
+    assert!(!works.is_empty(), "no thread was stopped");
+    assert!(!works.contains(&false), "a child's timer did not fire");
+}
