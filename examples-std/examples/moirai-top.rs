@@ -1,7 +1,7 @@
 //! A page on the terminal that shows what a timer in this process is doing, while a demonstration keeps it busy.
 //!
-//! All of it comes from `Timer::metrics`, `shard_metrics` and `next_deadline`, asked a few times a second;
-//! what is shown is the difference from the time before. `q` quits. Where there is no terminal, a few
+//! All of it comes from `Timer::metrics` and `next_deadline`, and what these are for each shard, asked a
+//! few times a second; what is shown is the difference from the time before. `q` quits. Where there is no terminal, a few
 //! pages are printed.
 //!
 //! `cargo run --release --example moirai-top`
@@ -148,12 +148,12 @@ impl Page {
     fn draw(&self, frame: &mut Frame<'_>) {
         let [head, rates, body] =
             Layout::vertical([Length(4), Length(5), Fill(1)]).areas(frame.area());
-        let [histogram, shards] = Layout::horizontal([Fill(1), Length(50)]).areas(body);
+        let [histogram, shards] = Layout::horizontal([Fill(1), Length(55)]).areas(body);
 
         let metrics = self.timer.metrics();
-        let next = self.timer.next_deadline();
         let left = |at: Instant| at.saturating_duration_since(Instant::now());
-        let next = next.map_or("-".to_owned(), |at| format!("{:.1?}", left(at)));
+        let until = |at: Option<Instant>| at.map_or("-".into(), |at| format!("{:.1?}", left(at)));
+        let next = until(self.timer.next_deadline());
         let text = format!(
             "armed {}   slots {}   next deadline in {next}   full polls {}   panics {}\n\
              per second: {:.0} armed, {:.0} fired, {:.0} cancelled, {:.0} turns, {:.0} of them in vain",
@@ -198,7 +198,9 @@ impl Page {
             histogram,
         );
 
-        let rows = self.shards.iter().zip(&self.before).enumerate().map(|(number, (now, then))| {
+        let next = self.timer.shard_next_deadlines();
+        let shards_now = self.shards.iter().zip(&self.before).zip(next);
+        let rows = shards_now.enumerate().map(|(number, ((now, then), next))| {
             let since: Lateness = now.lateness.since(&then.lateness);
             let fired = (now.fired - then.fired) as f64 / self.seconds;
             Row::new([
@@ -207,11 +209,12 @@ impl Page {
                 format!("{fired:.0}"),
                 format!("{:.1?}", since.quantile(0.5)),
                 format!("{:.1?}", since.quantile(0.99)),
+                until(next),
             ])
         });
         frame.render_widget(
-            Table::new(rows, [Length(5), Length(8), Length(8), Length(10), Length(10)])
-                .header(Row::new(["shard", "armed", "fired/s", "median", "99 %"]))
+            Table::new(rows, [Length(5), Length(8), Length(8), Length(9), Length(9), Length(9)])
+                .header(Row::new(["shard", "armed", "fired/s", "median", "99 %", "next in"]))
                 .block(Block::bordered().title("shards")),
             shards,
         );

@@ -306,14 +306,13 @@ impl Core {
         &self.shards[claim.shard() as usize]
     }
 
-    /// Without waking anything; see `Timer::next_deadline`.
-    pub(crate) fn next_deadline(&self) -> Option<Ticks> {
-        let _alone = self.clock.alone();
-        let earliest = self.shards.iter().filter_map(|shard| {
+    /// Of each shard, without waking anything; see `Timer::next_deadline`.
+    pub(crate) fn next_deadlines(&self) -> impl Iterator<Item = Option<Ticks>> {
+        self.shards.iter().map(|shard| {
+            let _alone = self.clock.alone();
             shard.drain();
             shard.next_deadline()
-        });
-        earliest.min()
+        })
     }
 
     /// Over all shards. Waits for turns that are under way.

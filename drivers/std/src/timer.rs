@@ -351,7 +351,24 @@ impl Timer {
     /// assert_eq!(Timer::new().next_deadline(), None);
     /// ```
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.core().next_deadline().map(clock::instant_at)
+        self.core().next_deadlines().flatten().min().map(clock::instant_at)
+    }
+
+    /// The same for each shard.
+    ///
+    /// ```
+    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use std::{pin::pin, task::{Context, Waker}, time::Duration};
+    /// let timer = Timer::builder().shards(2).build()?;
+    /// let mut sleep = pin!(timer.sleep(Duration::from_secs(5)));
+    /// assert!(sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    /// // It is in the shard of the thread that polled it first.
+    /// assert_eq!(timer.shard_next_deadlines().iter().flatten().count(), 1);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn shard_next_deadlines(&self) -> Vec<Option<Instant>> {
+        let instant_at = |at: Option<Ticks>| at.map(clock::instant_at);
+        self.core().next_deadlines().map(instant_at).collect()
     }
 
     /// What has happened so far, over all shards. Waits for turns that are under way.
