@@ -51,6 +51,9 @@ fn sound<const G: u32, const LEVELS: usize>(wheel: &WheelStore<Vectors, G, LEVEL
         for (bucket, lists) in buckets.iter().enumerate() {
             let occupied = wheel.occupied[level] & (1 << bucket) != 0;
             assert_eq!(occupied, *lists != [0; LISTS]);
+            if !occupied {
+                continue;
+            }
             for (list, &head) in lists.iter().enumerate() {
                 let (mut at, mut place) = (head, FIRST | (level * BUCKETS + bucket) as u32);
                 while at != 0 {
