@@ -58,7 +58,7 @@ const LEAST_OF_REFERENCE: u32 = 16;
 /// The exception's handler must not be kept waiting for 2^24 counts, 0.26 s at 64 MHz. It may have any
 /// priority. The clock may be read at any other, and where interrupts are masked.
 ///
-/// Setting an alarm masks interrupts for some 30 instructions, 50 on a Cortex-M0, and up to two counts
+/// Setting an alarm masks interrupts for some 30 instructions, 45 on a Cortex-M0, and up to two counts
 /// of the clock.
 ///
 /// # Before it is started
@@ -93,7 +93,7 @@ impl<const HZ: u64> SysTick<HZ> {
     /// factor of 16 at least, or the clock drifts. That of many STM32 is an eighth of it: take
     /// [`SystClkSource::Core`] there.
     ///
-    /// Masks interrupts for some 60 instructions and up to five counts of the clock.
+    /// Masks interrupts for some 20 instructions and up to two counts of the clock, four times.
     pub fn start(&self, source: SystClkSource) {
         self.clock.start(source);
     }
@@ -134,7 +134,7 @@ struct State {
     end: u64,
     /// Counts from the reading of the count to its setting, in a restart.
     takes: u32,
-    /// How near an alarm may be.
+    /// How near an alarm may be. Zero: nobody has begun to start the timer.
     least: u32,
 }
 
@@ -151,25 +151,37 @@ impl<R: Registers> Clock<R> {
         Clock { registers, state: Mutex::new(Cell::new(state)) }
     }
 
+    /// In several sections, so that interrupts are not off for all of it. Who comes in between finds a timer
+    /// that has not been started.
     fn start(&self, source: SystClkSource) {
-        let started = critical_section::with(|section| {
-            if self.state.borrow(section).get().end != 0 {
-                return false;
+        let least = if source == SystClkSource::Core { LEAST } else { LEAST_OF_REFERENCE };
+        let is_first = critical_section::with(|section| {
+            let place = self.state.borrow(section);
+            let state = place.get();
+            if state.least == 0 {
+                place.set(State { least, ..state });
             }
-            let registers = &self.registers;
-            registers.start(source, ROUND - 1);
-            while registers.count() == 0 {}
-            // Once for the caches, then for the answer.
-            registers.rehearse(registers.count());
-            let takes = registers.rehearse(registers.count());
-            registers.set_reload(ROUND - 1);
-            let least = if source == SystClkSource::Core { LEAST } else { LEAST_OF_REFERENCE };
-            self.state.borrow(section).set(State { end: ROUND.into(), takes, least });
-            true
+            state.least == 0
         });
-        if started {
-            self.registers.pend();
+        if !is_first {
+            return;
         }
+        let registers = &self.registers;
+        registers.start(source, ROUND - 1);
+        while registers.count() == 0 {}
+        let rehearse = || {
+            critical_section::with(|_| {
+                let takes = registers.rehearse(registers.count());
+                registers.set_reload(ROUND - 1);
+                takes
+            })
+        };
+        // Once for the caches, then for the answer.
+        rehearse();
+        let takes = rehearse();
+        let state = State { end: ROUND.into(), takes, least };
+        critical_section::with(|section| self.state.borrow(section).set(state));
+        registers.pend();
     }
 
     /// The present, and how many counts are left.

@@ -287,6 +287,21 @@ fn a_second_start_does_nothing() {
     clock.start(SystClkSource::Core);
     model.run(5_000);
     let before = clock.now();
-    clock.start(SystClkSource::Core);
+    clock.start(SystClkSource::External);
     assert!(clock.now() > before);
+    let least = critical_section::with(|section| clock.state.borrow(section).get().least);
+    assert_eq!(least, LEAST);
+}
+
+/// An interrupt amid a start.
+#[test]
+fn a_timer_that_is_being_started_is_one_that_has_not_been_started() {
+    let model = Model::new(1);
+    let clock = Clock::new(&model);
+    let begun = State { end: 0, takes: 0, least: LEAST };
+    critical_section::with(|section| clock.state.borrow(section).set(begun));
+    clock.start(SystClkSource::Core);
+    assert_eq!(clock.now(), Ticks::ZERO);
+    assert_eq!(clock.arm(Ticks::new(5)), Armed::Pending);
+    assert_eq!((model.cycle.get(), model.exception.get()), (0, false), "nothing was touched");
 }
