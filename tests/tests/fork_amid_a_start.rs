@@ -1,13 +1,16 @@
-//! A fork while another thread is starting.
+//! A fork while another thread is starting, or makes what all timers share.
 //!
 //! The standard library's threads begin with a lock of its own, and allocate while they have it. A child
 //! of that moment finds the lock taken, for ever: there, a timer's thread has to start without it. The
 //! allocator of this program stops threads that start, so that a fork comes at each such moment.
+//!
+//! And it holds up who makes the global timer, until another thread forks.
 #![cfg(target_os = "linux")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::pin::Pin;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,9 +24,18 @@ struct StopsWhoStarts;
 static STOPS: AtomicBool = AtomicBool::new(false);
 static STOPPED: AtomicU32 = AtomicU32::new(0);
 
+/// Whether a thread is held up that makes the global timer, and whether another is about to fork.
+static HELD_UP: AtomicBool = AtomicBool::new(false);
+static FORKS: AtomicBool = AtomicBool::new(false);
+
 thread_local! {
     static HAS_BEGUN: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread makes the global timer.
+    static MAKES: Cell<bool> = const { Cell::new(false) };
 }
+
+/// The two change how everybody allocates.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 // SAFETY: it is the system's.
 unsafe impl GlobalAlloc for StopsWhoStarts {
@@ -33,6 +45,14 @@ unsafe impl GlobalAlloc for StopsWhoStarts {
             while STOPPED.load(SeqCst) > 0 {
                 std::hint::spin_loop();
             }
+        }
+        if MAKES.take() {
+            HELD_UP.store(true, SeqCst);
+            while !FORKS.load(SeqCst) {
+                std::hint::spin_loop();
+            }
+            // It does not go on before the fork, or would wait for ever for one that waits for it.
+            (0..10_000).for_each(|_| thread::yield_now());
         }
         // SAFETY: the caller vouches for it.
         unsafe { System.alloc(layout) }
@@ -79,6 +99,7 @@ fn the_childs_timer_has_its_thread() {
     /// Of these at least one makes the library's list of threads grow, with the lock taken.
     const THREADS: u32 = 16;
 
+    let _guard = ONE_AT_A_TIME.lock();
     HAS_BEGUN.set(true);
     let timer = Timer::new();
     let (begun, may_end) = (&AtomicU32::new(0), &AtomicBool::new(false));
@@ -106,4 +127,20 @@ fn the_childs_timer_has_its_thread() {
     });
     assert!(!works.is_empty(), "no thread was stopped");
     assert!(!works.contains(&false), "a child's timer did not fire");
+}
+
+#[test]
+fn a_child_does_not_wait_for_who_makes_the_global_timer() {
+    let _guard = ONE_AT_A_TIME.lock();
+    // From the first timer on, forks are noticed.
+    drop(Timer::new());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            MAKES.set(true);
+            assert_eq!(Timer::global().metrics().armed, 0);
+        });
+        until(|| HELD_UP.load(SeqCst));
+        FORKS.store(true, SeqCst);
+        assert!(works_in_a_child(Timer::global()), "the child waits for ever");
+    });
 }

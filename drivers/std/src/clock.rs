@@ -2,17 +2,17 @@
 //! one.
 
 use std::hash::{Hash, Hasher};
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use moirai_timer_core::Ticks;
 
-use crate::sys;
 #[cfg(feature = "test-util")]
 use crate::sys::sync::Arc;
 use crate::sys::sync::MutexGuard;
 #[cfg(feature = "test-util")]
 use crate::test::VirtualTime;
+use crate::{fork, sys};
 
 pub(crate) const NANOS: u64 = 1_000_000_000;
 
@@ -71,7 +71,17 @@ impl Clock {
     }
 }
 
-static ZERO: LazyLock<Zero> = LazyLock::new(Zero::find);
+static ZERO: OnceLock<Zero> = OnceLock::new();
+
+#[inline]
+fn zero() -> &'static Zero {
+    ZERO.get().unwrap_or_else(find_zero)
+}
+
+#[cold]
+fn find_zero() -> &'static Zero {
+    fork::make(|| ZERO.get_or_init(Zero::find))
+}
 
 /// The instant at which the clock was zero.
 struct Zero {
@@ -156,7 +166,7 @@ pub(crate) fn now() -> Ticks {
 /// Zero for what was before the clock's zero.
 #[inline]
 pub(crate) fn ticks_at(instant: Instant) -> Ticks {
-    let zero = &*ZERO;
+    let zero = zero();
     Ticks::new(match zero.system {
         Some(zero) => system_nanos(instant).saturating_sub(zero).max(0).cast_unsigned(),
         None => nanos(instant.saturating_duration_since(zero.instant)),
@@ -165,7 +175,7 @@ pub(crate) fn ticks_at(instant: Instant) -> Ticks {
 
 /// *Never* is 36 years after the clock's zero.
 pub(crate) fn instant_at(ticks: Ticks) -> Instant {
-    ZERO.instant + Duration::from_nanos(ticks.get())
+    zero().instant + Duration::from_nanos(ticks.get())
 }
 
 /// Whether `at` is reached by the system's clock. What is far away is seen from a clock that is
@@ -190,9 +200,9 @@ mod tests {
 
     #[test]
     fn the_fields_of_an_instant_agree_with_the_librarys_subtraction() {
-        let zero = ZERO.instant;
+        let Zero { instant: zero, system } = *super::zero();
         // On systems where this is not so, the timer works, and conversions cost more.
-        let system = ZERO.system.expect("instants are seconds and nanoseconds here");
+        let system = system.expect("instants are seconds and nanoseconds here");
         let mut far = 1_u64;
         for _ in 0..10_000 {
             // Steele and Vigna's multiplier for linear congruential generators of 64 bits.

@@ -27,6 +27,10 @@ const FIRST: u32 = 1;
 static GENERATION: AtomicU32 = AtomicU32::new(FIRST);
 static TIMERS: Mutex<Vec<Weak<Core>>> = Mutex::new(Vec::new());
 
+/// Held while something is made that all timers share: a child that was forked amid that would wait for
+/// ever for the thread that makes it.
+static MAKING: Mutex<()> = Mutex::new(());
+
 /// A timer that nobody can turn or begin to drive. Its fields are dropped in this order.
 struct Frozen {
     /// Borrows from `core`.
@@ -34,9 +38,9 @@ struct Frozen {
     core: Arc<Core>,
 }
 
-/// The timers that are frozen, and the list of them, which must not be copied while another
-/// thread changes it.
-type AllFrozen = (Vec<Frozen>, MutexGuard<'static, Vec<Weak<Core>>>);
+/// The timers that are frozen, the list of them, which must not be copied while another thread changes
+/// it, and what keeps others from making anything.
+type AllFrozen = (Vec<Frozen>, MutexGuard<'static, Vec<Weak<Core>>>, MutexGuard<'static, ()>);
 
 thread_local! {
     /// What `prepare` left for `parent` or `child`, which run on the same thread.
@@ -57,10 +61,26 @@ pub(crate) fn is_child(generation: u32) -> bool {
     generation != FIRST
 }
 
-/// From now on, forks respect this timer.
-pub(crate) fn watch(core: &Arc<Core>) {
+/// From now on, forks are noticed.
+fn notice() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| sys::on_fork(prepare, parent, child));
+}
+
+/// Makes what all timers share. A fork waits for that, unless nothing has ever been made here before.
+pub(crate) fn make<R>(make: impl FnOnce() -> R) -> R {
+    notice();
+    let _making = making();
+    make()
+}
+
+fn making() -> MutexGuard<'static, ()> {
+    MAKING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on, forks respect this timer.
+pub(crate) fn watch(core: &Arc<Core>) {
+    notice();
     let mut timers = timers();
     timers.retain(|timer| timer.strong_count() > 0);
     timers.push(Arc::downgrade(core));
@@ -86,13 +106,14 @@ impl Frozen {
 }
 
 extern "C" fn prepare() {
+    let making = making();
     let timers = timers();
     let frozen: Vec<_> = timers.iter().filter_map(Weak::upgrade).map(Frozen::new).collect();
     let start = Instant::now();
     while frozen.iter().any(|timer| timer.core.is_turning()) && start.elapsed() < PATIENCE {
         thread::yield_now();
     }
-    FROZEN.set(Some((frozen, timers)));
+    FROZEN.set(Some((frozen, timers, making)));
     #[cfg(feature = "clocks")]
     clocks::before_fork();
 }
@@ -100,7 +121,7 @@ extern "C" fn prepare() {
 extern "C" fn parent() {
     #[cfg(feature = "clocks")]
     clocks::after_fork(false);
-    let Some((frozen, timers)) = FROZEN.take() else { return };
+    let Some((frozen, timers, _making)) = FROZEN.take() else { return };
     drop(timers);
     frozen.into_iter().for_each(Frozen::thaw);
 }
@@ -109,7 +130,7 @@ extern "C" fn child() {
     GENERATION.fetch_add(1, SeqCst);
     #[cfg(feature = "clocks")]
     clocks::after_fork(true);
-    let Some((frozen, timers)) = FROZEN.take() else { return };
+    let Some((frozen, timers, _making)) = FROZEN.take() else { return };
     drop(timers);
     for mut timer in frozen {
         // Those who turned and drove it are threads that this process does not have.

@@ -10,7 +10,7 @@ use crate::builder::{Builder, Drive};
 use crate::clock::{self, Clock};
 use crate::shards::{Core, Shard};
 use crate::sys::sync::{Arc, OnceLock};
-use crate::{Interval, Metrics, Sleep, Timeout};
+use crate::{Interval, Metrics, Sleep, Timeout, fork};
 
 /// A timer: as many sleeps as memory holds, for any executor.
 ///
@@ -39,8 +39,14 @@ pub struct Timer {
 
 static GLOBAL: OnceLock<Arc<Core>> = OnceLock::new();
 
+#[inline]
 fn global() -> &'static Arc<Core> {
-    GLOBAL.get_or_init(|| Core::new(Builder::default()))
+    GLOBAL.get().unwrap_or_else(make_global)
+}
+
+#[cold]
+fn make_global() -> &'static Arc<Core> {
+    fork::make(|| GLOBAL.get_or_init(|| Core::new(Builder::default())))
 }
 
 impl Timer {
