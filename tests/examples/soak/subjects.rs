@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use moirai_timer_std::{Precision, RegisterError, Sleep, Timer};
+use moirai_timer_tests::on_live_threads;
 
 use crate::witness::fail;
 
@@ -110,15 +111,21 @@ impl Subjects {
         if random.u32(0..32) == 0 { self.narrow() } else { self.roomy(random) }
     }
 
-    /// Has everything take the room that it will ever need: all sleeps armed, and due together.
+    /// Has everything take the room that it will ever need: in every shard, all sleeps armed, and due
+    /// together.
     pub(crate) fn fill(&self) {
         for Subject { timer, capacity, .. } in &self.all {
-            let deadline = Instant::now() + Duration::from_millis(300);
-            let mut sleeps: Vec<_> =
-                (0..capacity.unwrap_or(ROOMY)).map(|_| timer.sleep_until(deadline)).collect();
-            for sleep in &mut sleeps {
-                let _ = poll(sleep, Waker::noop());
-            }
+            let deadline = Instant::now() + Duration::from_millis(500);
+            let shards = timer.shard_metrics().len();
+            let fill_one = || {
+                let share = capacity.unwrap_or(ROOMY) / shards;
+                let mut sleeps: Vec<_> = (0..share).map(|_| timer.sleep_until(deadline)).collect();
+                for sleep in &mut sleeps {
+                    let _ = poll(sleep, Waker::noop());
+                }
+                sleeps
+            };
+            let _sleeps = on_live_threads((0..shards).map(|_| fill_one));
             while timer.metrics().armed > 0 {
                 thread::yield_now();
             }
