@@ -3,11 +3,14 @@
 use cortex_m::peripheral::SCB;
 use cortex_m::peripheral::syst::SystClkSource;
 
+/// What the count goes to after 0, but for a restart.
+pub(crate) const LONGEST: u32 = (1 << 24) - 1;
+
 /// The timer counts down. From 1 it goes to 0, which sets the flag and raises the exception; from
 /// 0 it goes to the reload value.
 pub(crate) trait Registers {
-    /// Starts at 0 with a reload value, the exception enabled.
-    fn start(&self, source: SystClkSource, reload: u32);
+    /// Starts at 0 with the longest reload value, the exception enabled.
+    fn start(&self, source: SystClkSource);
 
     /// The count.
     fn count(&self) -> u32;
@@ -15,18 +18,16 @@ pub(crate) trait Registers {
     /// Whether the count went to 0 since this was asked, or the timer restarted.
     fn take_flag(&self) -> bool;
 
-    /// Sets what the count goes to after 0.
-    fn set_reload(&self, reload: u32);
-
     /// Waits until the count is not `seen`, sets the reload value to `bias` more than what it is
-    /// then, and sets the count to 0. Changes nothing and gives false if the count has gone through
-    /// zero since it was `seen`, or the reload value would be less than `least`.
+    /// then, and the count to 0; and when that has gone on from there, the reload value to the longest.
+    /// Gives what the count went on from. Or changes nothing, if the count has gone through zero since it
+    /// was `seen`, or would go on from less than `least`.
     ///
     /// From the load that reads the count, to the store that sets it, the time is always the same.
-    fn restart(&self, seen: u32, bias: u32, least: u32) -> bool;
+    fn restart(&self, seen: u32, bias: u32, least: u32) -> Option<u32>;
 
-    /// The same steps, with a load of the count in the place of the last store: how many counts
-    /// there are between the two. The reload value is `seen` after that, or less by a few.
+    /// The same steps, with a load of the count in the place of the store that sets it: how many counts
+    /// there are between the two.
     fn rehearse(&self, seen: u32) -> u32;
 
     /// Raises the exception.
@@ -52,12 +53,12 @@ impl Processors {
 }
 
 impl Registers for Processors {
-    fn start(&self, source: SystClkSource, reload: u32) {
+    fn start(&self, source: SystClkSource) {
         let clock = if source == SystClkSource::Core { PROCESSOR_CLOCK } else { 0 };
         // SAFETY: values that the architecture's manual allows.
         unsafe {
             self.block().csr.write(clock);
-            self.block().rvr.write(reload);
+            self.block().rvr.write(LONGEST);
             self.block().cvr.write(0);
             self.block().csr.write(clock | EXCEPTION | ENABLE);
         }
@@ -74,14 +75,9 @@ impl Registers for Processors {
     }
 
     #[inline]
-    fn set_reload(&self, reload: u32) {
-        // SAFETY: a value of 24 bits.
-        unsafe { self.block().rvr.write(reload) };
-    }
-
-    #[inline]
-    fn restart(&self, seen: u32, bias: u32, least: u32) -> bool {
-        in_time(steps::<true>(seen, bias, least).0, seen, bias, least)
+    fn restart(&self, seen: u32, bias: u32, least: u32) -> Option<u32> {
+        let (first, reload) = steps::<true>(seen, bias, least);
+        in_time(first, seen, bias, least).then_some(reload)
     }
 
     fn rehearse(&self, seen: u32) -> u32 {
@@ -100,34 +96,43 @@ pub(crate) fn in_time(first: u32, seen: u32, bias: u32, least: u32) -> bool {
     first < seen && first.wrapping_add(bias) as i32 >= least as i32
 }
 
-/// The steps of a restart, as instructions, so that they take the same time in every program.
+/// The steps of a restart, as instructions in one place, so that they take the same time from wherever they
+/// are called. Those of a rehearsal are in another, laid out alike, from a multiple of 32 bytes on, as they are
+/// fetched by lines from a flash that is slow. Gives the first reading of the count, and the reload value or the
+/// second reading.
 #[cfg(target_arch = "arm")]
-#[inline(always)]
+#[inline(never)]
 fn steps<const CLEARS: bool>(seen: u32, bias: u32, least: u32) -> (u32, u32) {
     use core::arch::asm;
 
-    let (first, then): (u32, u32);
+    let (first, last): (u32, u32);
     let base = cortex_m::peripheral::SYST::PTR;
     macro_rules! steps {
-        ($last:literal, $then:ident) => {
+        ($set_or_load:literal) => {
             asm!(
+                ".p2align 5",
                 "2:",
-                "ldr {first}, [{base}, #8]",
-                "cmp {first}, {seen}",
+                "ldr r0, [r5, #8]",
+                "cmp r0, r1",
                 "beq 2b",
                 "bhi 3f",
-                "adds {bias}, {first}, {bias}",
-                "cmp {bias}, {least}",
+                "adds r2, r0, r2",
+                "cmp r2, r3",
                 "blt 3f",
-                "str {bias}, [{base}, #4]",
-                $last,
+                "str r2, [r5, #4]",
+                $set_or_load,
+                "4:",
+                "ldr r1, [r5, #8]",
+                "cmp r1, #0",
+                "beq 4b",
+                "str r4, [r5, #4]",
                 "3:",
-                base = in(reg) base,
-                seen = in(reg) seen,
-                least = in(reg) least,
-                bias = inout(reg) bias => _,
-                first = out(reg) first,
-                then = inout(reg) 0 => $then,
+                out("r0") first,
+                inout("r1") seen => _,
+                inout("r2") bias => last,
+                in("r3") least,
+                in("r4") LONGEST,
+                in("r5") base,
                 options(nostack),
             )
         };
@@ -135,12 +140,13 @@ fn steps<const CLEARS: bool>(seen: u32, bias: u32, least: u32) -> (u32, u32) {
     // SAFETY: reads the count and writes the timer's own registers, which touches no memory.
     unsafe {
         if CLEARS {
-            steps!("str {then}, [{base}, #8]", then);
+            // Any value sets the count to zero.
+            steps!("str r4, [r5, #8]");
         } else {
-            steps!("ldr {then}, [{base}, #8]", then);
+            steps!("ldr r2, [r5, #8]");
         }
     }
-    (first, then)
+    (first, last)
 }
 
 /// There is no such timer; the tests have a model.

@@ -23,7 +23,9 @@
 //!   processor's clock.) QEMU's model begins a *new* count when it is set, and loses a part of one.
 //!
 //! * A restart whose instructions come late, from a flash that is slow at first, finds that the count
-//!   it reads is too near the alarm, and changes nothing; the handler turns again.
+//!   it reads is too near the alarm, and changes nothing; the handler turns again. One that is held up
+//!   half-way until the alarm, by an interrupt that the program's critical sections let through, sees
+//!   that it was. Held up between the reading of the count and its setting, it makes the clock late by that.
 //!
 //! # Who accounts for a zero
 //!
@@ -37,10 +39,10 @@ use cortex_m::peripheral::syst::SystClkSource;
 use critical_section::Mutex;
 use moirai_timer_core::{Armed, Driver, Ticks};
 
-use crate::registers::{Processors, Registers};
+use crate::registers::{LONGEST, Processors, Registers};
 
 /// From zero to zero, if nobody restarts it.
-const ROUND: u32 = 1 << 24;
+const ROUND: u32 = LONGEST + 1;
 
 /// How many counts there have to be left for a restart to be done in time; with fewer, the handler
 /// turns until the alarm is due. Of the processor's clock it takes some fifty.
@@ -93,7 +95,7 @@ impl<const HZ: u64> SysTick<HZ> {
     /// factor of 16 at least, or the clock drifts. That of many STM32 is an eighth of it: take
     /// [`SystClkSource::Core`] there.
     ///
-    /// Masks interrupts for some 20 instructions and up to two counts of the clock, four times.
+    /// Masks interrupts for some 35 instructions and up to two counts of the clock, twice.
     pub fn start(&self, source: SystClkSource) {
         self.clock.start(source);
     }
@@ -167,15 +169,9 @@ impl<R: Registers> Clock<R> {
             return;
         }
         let registers = &self.registers;
-        registers.start(source, ROUND - 1);
+        registers.start(source);
         while registers.count() == 0 {}
-        let rehearse = || {
-            critical_section::with(|_| {
-                let takes = registers.rehearse(registers.count());
-                registers.set_reload(ROUND - 1);
-                takes
-            })
-        };
+        let rehearse = || critical_section::with(|_| registers.rehearse(registers.count()));
         // Once for the caches, then for the answer.
         rehearse();
         let takes = rehearse();
@@ -233,12 +229,21 @@ impl<R: Registers> Clock<R> {
         // is one more than the reload value until the next zero.
         let bias = (at.get().wrapping_sub(state.end) as u32).wrapping_sub(state.takes + 1);
         // Half of them are for what follows.
-        if !self.registers.restart(left % ROUND, bias, state.least / 2) {
+        let Some(short) = self.registers.restart(left % ROUND, bias, state.least / 2) else {
             return false;
-        }
+        };
         state.end = at.get();
-        while self.registers.count() == 0 {}
-        self.registers.set_reload(ROUND - 1);
+        if self.registers.take_flag() {
+            // Held up until the alarm. From there the count has gone on as short as before, if the reload
+            // value was not set back yet.
+            let count = loop {
+                match self.registers.count() {
+                    0 => {}
+                    count => break count,
+                }
+            };
+            state.end += u64::from(if count > short { ROUND } else { short + 1 });
+        }
         true
     }
 }

@@ -17,8 +17,9 @@ struct Model {
     flag: Cell<bool>,
     exception: Cell<bool>,
     restarts: Cell<u32>,
-    /// Cycles for which the next restart waits for its instructions.
+    /// Cycles for which the next restart waits for its instructions, and for those after the count is set.
     stall: Cell<u64>,
+    stall_after: Cell<u64>,
 }
 
 impl Model {
@@ -33,6 +34,7 @@ impl Model {
             exception: Cell::new(false),
             restarts: Cell::new(0),
             stall: Cell::new(0),
+            stall_after: Cell::new(0),
         }
     }
 
@@ -82,8 +84,14 @@ impl Model {
         if clears {
             self.set_to_zero();
             self.restarts.set(self.restarts.get() + 1);
+            self.run(self.stall_after.take());
         }
-        self.run(2);
+        self.run(4);
+        while self.load() == 0 {
+            self.run(5);
+        }
+        self.run(3);
+        self.reload.set(LONGEST);
         (first, then)
     }
 
@@ -93,8 +101,8 @@ impl Model {
 }
 
 impl Registers for &Model {
-    fn start(&self, _: SystClkSource, reload: u32) {
-        self.reload.set(reload);
+    fn start(&self, _: SystClkSource) {
+        self.reload.set(LONGEST);
         self.set_to_zero();
         self.run(6);
     }
@@ -109,14 +117,10 @@ impl Registers for &Model {
         self.flag.replace(false)
     }
 
-    fn set_reload(&self, reload: u32) {
-        self.run(3);
-        self.reload.set(reload);
-    }
-
-    fn restart(&self, seen: u32, bias: u32, least: u32) -> bool {
+    fn restart(&self, seen: u32, bias: u32, least: u32) -> Option<u32> {
         self.run(self.stall.take());
-        in_time(self.steps(seen, bias, least, true).0, seen, bias, least)
+        let (first, _) = self.steps(seen, bias, least, true);
+        in_time(first, seen, bias, least).then(|| first.wrapping_add(bias))
     }
 
     fn rehearse(&self, seen: u32) -> u32 {
@@ -276,6 +280,32 @@ fn a_restart_that_is_held_up_loses_no_time_and_rings_all_the_same() {
                 model.run(at.since(now) + 5);
                 assert!(model.exception.get(), "{stall}");
             }
+        }
+    }
+}
+
+/// What an interrupt does that a critical section lets through: until the alarm, and almost twice as long.
+#[test]
+fn a_restart_that_is_held_up_half_way_loses_no_time_and_rings_all_the_same() {
+    for ahead in [140, 200, 300, 500] {
+        // It goes on from less than the distance, as some has passed: twice from that, at least.
+        for stall in 0..2 * (ahead - 60) {
+            let model = Model::new(1);
+            let clock = Clock::new(&model);
+            clock.start(SystClkSource::Core);
+            let zero = zero_of(&clock, &model);
+            model.exception.set(false);
+            let at = clock.now().after(ahead);
+            model.stall_after.set(stall);
+            assert_eq!(clock.arm(at), Armed::Pending);
+            for pause in [0, ahead, ROUND.into()] {
+                model.run(pause);
+                let before = model.cycle.get() as i64 - zero;
+                let now = clock.now().get() as i64;
+                let after = model.cycle.get() as i64 - zero;
+                assert!((before..=after).contains(&now), "{ahead}, {stall}: {now}");
+            }
+            assert!(model.exception.get(), "{ahead}, {stall}");
         }
     }
 }
