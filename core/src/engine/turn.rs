@@ -129,7 +129,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// # interrupt_handler();
     /// ```
     pub fn on_alarm(&self) {
-        while let Some(next) = self.drive() {
+        // By batches, as a driver may have to look at its clock now and then.
+        while let Some(next) = self.drive_batch() {
             if self.driver.arm(next) == Armed::Pending {
                 return;
             }

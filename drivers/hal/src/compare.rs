@@ -63,8 +63,9 @@ use crate::extend::{end_of_half, extend, is_due};
 /// armed is no interrupt.
 ///
 /// The handler must not be kept waiting for more than half a round of the counter (at 1 MHz, 32 ms
-/// of 16 bits, or half an hour of 32), or the clock falls behind. It may have any priority; the
-/// clock may be read at any other, and from where interrupts are masked.
+/// of 16 bits, or half an hour of 32), nor may 32 wakers take as long, after which it notes the time; or the
+/// clock falls behind. It may have any priority; the clock may be read at any other, and from where interrupts
+/// are masked.
 ///
 /// # Before it is started
 ///

@@ -63,7 +63,11 @@ pub trait Counter {
     /// 1: the next count is soon enough. Timers that pass the value into a slower clock need more.
     const LEAD: u64 = 1;
 
-    /// Starts the counter, and enables the compare interrupt in the timer itself. Called once.
+    /// Starts the counter at zero, and enables the compare interrupt in the timer itself. Called once.
+    ///
+    /// A counter that goes on from somewhere makes the clock jump there from zero, and fires what was armed
+    /// before that at once. If it cannot be set, have [`count`](Self::count) give the distance from where it
+    /// was here.
     fn start(&self);
 
     /// The count: below 2^`BITS`.

@@ -63,6 +63,9 @@ impl<H: Handle + Clone> Delay<H> {
 
     /// Delays by `timer`; while blocked, spins. Works everywhere, also in interrupt handlers.
     ///
+    /// If it keeps the interrupt of a [`CompareDriver`](crate::CompareDriver) waiting meanwhile, whose counter
+    /// has less than 64 bits, it has to be shorter than half a round of that, as all that does.
+    ///
     /// ```
     /// # use moirai_timer_core::{Armed, Driver, Ticks, Timer};
     /// # struct Running(core::sync::atomic::AtomicU64);
@@ -97,10 +100,13 @@ impl<H: Handle + Clone> Delay<H> {
     fn block(&self, duration: Duration) {
         let sleep = self.sleep(duration);
         let deadline = sleep.deadline();
-        // Without a slot no interrupt would come.
+        if duration < SPIN {
+            return self.spin(deadline);
+        }
         match sleep.reserved() {
-            Ok(sleep) if duration >= SPIN => self.wait(sleep),
-            _ => self.spin(deadline),
+            Ok(sleep) => self.wait(sleep),
+            // Without a slot no interrupt would come.
+            Err(_) => self.spin(deadline),
         }
     }
 

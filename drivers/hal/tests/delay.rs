@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::task::{Context, Wake, Waker};
+use std::time::Duration;
 
 use embedded_hal::delay::DelayNs as Blocking;
 use embedded_hal_async::delay::DelayNs as Async;
@@ -134,6 +135,37 @@ fn a_blocking_delay_is_never_shorter_than_asked_for() {
     Blocking::delay_us(&mut delay, 30);
     Blocking::delay_ms(&mut delay, 1);
     took_as_long(1_030_000, TIMER.driver().passed() - start, 2 * TICK + 400);
+}
+
+/// Whoever reads the clock looks whether there is a slot.
+#[test]
+fn a_short_blocking_delay_takes_no_slot() {
+    struct Looks(Fine, AtomicU32);
+
+    impl Driver for Looks {
+        const TICK_HZ: u64 = Fine::TICK_HZ;
+
+        fn now(&self) -> Ticks {
+            // Who looks reads the clock, too.
+            if self.1.fetch_add(1, SeqCst) == 1 {
+                assert!(TIMER.try_sleep(Duration::from_secs(1)).is_ok());
+                self.1.store(1, SeqCst);
+            }
+            self.0.now()
+        }
+
+        fn arm(&self, at: Ticks) -> Armed {
+            self.0.arm(at)
+        }
+
+        fn disarm(&self) {}
+
+        fn pend(&self) {}
+    }
+
+    static TIMER: Timer<Looks, 1> = Timer::new(Looks(Fine::new(), AtomicU32::new(1)));
+    Blocking::delay_us(&mut Delay::spinning(&TIMER), 19);
+    assert!(TIMER.driver().0.passed() >= 19_000);
 }
 
 #[test]
