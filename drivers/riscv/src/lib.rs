@@ -83,6 +83,7 @@ impl<const BASE: usize, const HZ: u64, const HART: usize> Clint<BASE, HZ, HART> 
     pub fn acknowledge(&self) {
         // SAFETY: clears the interrupt, which is ours.
         unsafe { self.software().write(0) };
+        fence();
     }
 
     fn software(&self) -> &RW<u32> {
@@ -98,6 +99,17 @@ impl<const BASE: usize, const HZ: u64, const HART: usize> Clint<BASE, HZ, HART> 
     fn time(&self) -> &Halves<RO<u32>> {
         // SAFETY: as above.
         unsafe { &*((BASE + 0xbff8) as *const Halves<RO<u32>>) }
+    }
+}
+
+/// Memory and devices are ordered apart here, and atomics order memory alone. A hart that asks for a turn of
+/// another has written its news before; and one that withdraws the interrupt looks for news after that.
+#[inline]
+fn fence() {
+    #[cfg(any(target_arch = "riscv32", target_arch = "riscv64"))]
+    // SAFETY: it only waits.
+    unsafe {
+        core::arch::asm!("fence iorw, iorw", options(nostack, preserves_flags));
     }
 }
 
@@ -147,6 +159,7 @@ impl<const BASE: usize, const HZ: u64, const HART: usize> Driver for Clint<BASE,
     }
 
     fn pend(&self) {
+        fence();
         // SAFETY: raises the interrupt, which is ours.
         unsafe { self.software().write(1) };
     }

@@ -59,7 +59,10 @@ fn main() -> ! {
     timer::start();
     let mut blink = pin!(blink());
     loop {
-        let _ = blink.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        cortex_m::asm::wfi();
+        // An interrupt that comes after the poll stays pending, and ends the waiting.
+        cortex_m::interrupt::free(|_| {
+            let _ = blink.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            cortex_m::asm::wfi();
+        });
     }
 }
