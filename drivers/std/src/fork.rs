@@ -8,13 +8,14 @@
 //! Nor has the child the threads of the executors whose tasks were waiting. Their wakers would
 //! find locks that are taken for ever, and hang the child's timer; or rouse the parent, through a
 //! file that both have. So the child forgets them all: a sleep of before the fork wakes nobody
-//! until it is polled in the child. `block_on` sees to that for the thread that forked.
+//! until it is polled in the child. `block_on` sees to that for the thread that forked. (If that was by a
+//! waker, those that were to be woken with it are woken in the child as well.)
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering::*};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{ptr, thread};
 
 #[cfg(feature = "clocks")]
 use crate::clocks;
@@ -38,13 +39,23 @@ struct Frozen {
     core: Arc<Core>,
 }
 
-/// The timers that are frozen, the list of them, which must not be copied while another thread changes
-/// it, and what keeps others from making anything.
-type AllFrozen = (Vec<Frozen>, MutexGuard<'static, Vec<Weak<Core>>>, MutexGuard<'static, ()>);
+/// What a fork holds: the timers, and what is not to be copied while another thread changes it.
+struct Fork {
+    frozen: Vec<Frozen>,
+    locks: Locks,
+}
+
+struct Locks {
+    _timers: MutexGuard<'static, Vec<Weak<Core>>>,
+    #[cfg(feature = "clocks")]
+    changes: clocks::Held,
+    _making: MutexGuard<'static, ()>,
+}
 
 thread_local! {
-    /// What `prepare` left for `parent` or `child`, which run on the same thread.
-    static FROZEN: RefCell<Option<AllFrozen>> = const { RefCell::new(None) };
+    /// A box that `prepare` left for `parent` or `child`, which run on the same thread; or null. Without a
+    /// destructor, so that it is there for a fork by one.
+    static HELD: Cell<*mut Fork> = const { Cell::new(ptr::null_mut()) };
 }
 
 /// A waker may hold the turn for as long as it likes; a fork waits for it for so long at most.
@@ -99,9 +110,11 @@ impl Frozen {
         Frozen { seat, core }
     }
 
-    fn thaw(self) {
-        // SAFETY: `new` froze it.
-        unsafe { self.core.thaw() };
+    /// Lets others drive it.
+    fn into_core(self) -> Arc<Core> {
+        let Frozen { seat, core } = self;
+        drop(seat);
+        core
     }
 }
 
@@ -113,31 +126,48 @@ extern "C" fn prepare() {
     while frozen.iter().any(|timer| timer.core.is_turning()) && start.elapsed() < PATIENCE {
         thread::yield_now();
     }
-    FROZEN.set(Some((frozen, timers, making)));
-    #[cfg(feature = "clocks")]
-    clocks::before_fork();
+    let locks = Locks {
+        _timers: timers,
+        #[cfg(feature = "clocks")]
+        changes: clocks::hold(),
+        _making: making,
+    };
+    HELD.set(Box::into_raw(Box::new(Fork { frozen, locks })));
+}
+
+/// What `prepare` left.
+fn held() -> Option<Box<Fork>> {
+    let held = HELD.replace(ptr::null_mut());
+    // SAFETY: it came out of its box in `prepare`, and is taken once.
+    (!held.is_null()).then(|| unsafe { Box::from_raw(held) })
+}
+
+/// Lets everybody go on. Programs' wakers may be called for those who wanted to turn meanwhile, so nothing
+/// else is held by then.
+fn let_go(fork: Fork) {
+    let cores: Vec<_> = fork.frozen.into_iter().map(Frozen::into_core).collect();
+    drop(fork.locks);
+    // SAFETY: `Frozen::new` froze it.
+    cores.iter().for_each(|core| unsafe { core.thaw() });
 }
 
 extern "C" fn parent() {
-    #[cfg(feature = "clocks")]
-    clocks::after_fork(false);
-    let Some((frozen, timers, _making)) = FROZEN.take() else { return };
-    drop(timers);
-    frozen.into_iter().for_each(Frozen::thaw);
+    if let Some(fork) = held() {
+        let_go(*fork);
+    }
 }
 
 extern "C" fn child() {
     GENERATION.fetch_add(1, SeqCst);
+    let Some(mut fork) = held() else { return };
     #[cfg(feature = "clocks")]
-    clocks::after_fork(true);
-    let Some((frozen, timers, _making)) = FROZEN.take() else { return };
-    drop(timers);
-    for mut timer in frozen {
+    fork.locks.changes.forget();
+    for timer in &mut fork.frozen {
         // Those who turned and drove it are threads that this process does not have.
         timer.core.forget_turns();
         // SAFETY: the child has this thread alone, and it is here.
         unsafe { timer.core.forget_others() };
         *timer.seat = Seat::default();
-        timer.thaw();
     }
+    let_go(*fork);
 }

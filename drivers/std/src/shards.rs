@@ -214,13 +214,19 @@ impl Core {
     /// the system may refuse.
     #[cold]
     fn start_in(self: &Arc<Self>, generation: u32) -> Result<(), RegisterError> {
-        if let Drive::Thread(name) = &self.config.drive {
-            let core = Arc::downgrade(self);
-            let run = move || Core::run(&core, generation);
-            if let Err(error) = start_thread(name.clone(), fork::is_child(generation), run) {
-                self.teller().no_thread(&error);
-                return Err(RegisterError::NoDriver);
+        let is_child = fork::is_child(generation);
+        match &self.config.drive {
+            Drive::Thread(name) => {
+                let core = Arc::downgrade(self);
+                let run = move || Core::run(&core, generation);
+                if let Err(error) = start_thread(name.clone(), is_child, run) {
+                    self.teller().no_thread(&error);
+                    return Err(RegisterError::NoDriver);
+                }
             }
+            // Those who were to rouse the program's loop may be threads that a child does not have.
+            Drive::Caller(_) if is_child => self.parker.pend(),
+            Drive::Caller(_) => {}
         }
         self.started.store(generation, SeqCst);
         Ok(())
@@ -237,7 +243,9 @@ impl Core {
         }
         crate::sys::minimise_timer_slack();
         let (parker, mut sleeper) = (strong.parker.clone(), Sleeper::new(&strong.config));
-        let _told = strong.teller().thread();
+        // A subscriber of `tracing` may panic.
+        let mut told = None;
+        contain(|| told = Some(strong.teller().thread()), |_| {});
         drop(strong);
         let signal = Signal::current();
         let waker = Waker::from(signal.clone());
@@ -247,7 +255,7 @@ impl Core {
             // Not held while asleep: the last handle ends the timer.
             let Some(core) = core.upgrade() else { return };
             let mut next = Some(core.clock.now().after(AFTER_A_PANIC));
-            // Wakers are contained, but a subscriber of `tracing` may panic.
+            // Wakers are contained, but a subscriber is not.
             contain(|| next = core.drive(), |_| {});
             drop(core);
             sleeper.sleep(next, || signal.is_set() || parker.is_pended());
@@ -272,7 +280,8 @@ impl Core {
     /// after each batch of its.
     fn turn_shards(&self, turn: impl Fn(&Shard) -> Option<Ticks>) -> Option<Ticks> {
         let _turning = Turning::begin(&self.turning);
-        let span = self.teller().turn(&self.shards);
+        // On a virtual clock somebody has a lock that a subscriber may want, too.
+        let span = (!self.clock.is_virtual()).then(|| self.teller().turn(&self.shards));
         let next = loop {
             let mut at_once = true;
             let turn_to_the_end = |shard: &Shard| loop {
@@ -293,7 +302,9 @@ impl Core {
                 break next;
             }
         };
-        span.end(&self.shards, next);
+        if let Some(span) = span {
+            span.end(&self.shards, next);
+        }
         next
     }
 
@@ -431,6 +442,7 @@ impl Core {
             crate::sys::minimise_timer_slack();
             Sleeper::new(&self.config)
         });
+        let generation = fork::generation();
         while !woken() {
             let Some(seated) = self.take_seat() else {
                 thread::park();
@@ -438,6 +450,10 @@ impl Core {
             };
             self.parker.attend(waker);
             let next = self.drive();
+            if fork::generation() != generation {
+                // A child, forked by a waker: what waits has to be polled again.
+                return;
+            }
             sleeper.sleep(next, || woken() || self.parker.is_pended());
             drop(seated);
         }
@@ -449,18 +465,18 @@ struct Seated<'a>(&'a Core);
 
 impl Drop for Seated<'_> {
     fn drop(&mut self) {
-        let mut seat = self.0.seat();
-        // The program's own loop, if there is one, was not told what happened meanwhile.
+        // The program's own loop, if there is one, was not told what happened meanwhile. Its waker may do
+        // anything, also with this timer, so the seat is not locked when it is called.
         let own_loop = match &self.0.config.drive {
             Drive::Caller(Some(waker)) => Some(waker),
             _ => None,
         };
         own_loop.into_iter().for_each(|waker| self.0.parker.attend(waker));
+        let mut seat = self.0.seat();
         seat.taken = false;
         for thread in seat.waiting.drain(..) {
             thread.unpark();
         }
-        // It may do anything, also with this timer.
         drop(seat);
         own_loop.into_iter().for_each(Waker::wake_by_ref);
     }

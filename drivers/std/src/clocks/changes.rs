@@ -3,7 +3,6 @@
 //! One thread and one file serve all sleeps of the process. They are there from the first of these
 //! sleeps that waits, and the thread is blocked until a clock jumps.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -75,6 +74,11 @@ impl Changes {
 
 static SYSTEM: Changes = Changes::new();
 
+/// The jumps of the system's clocks, and nobody is asked to tell of them.
+pub(crate) fn so_far() -> &'static Changes {
+    &SYSTEM
+}
+
 /// The jumps of the system's clocks, and whether somebody will tell of them.
 pub(crate) fn of_the_system() -> (&'static Changes, bool) {
     let mut state = SYSTEM.lock();
@@ -100,23 +104,19 @@ fn watch(generation: u32) -> io::Result<()> {
     start_thread("moirai-clocks".into(), fork::is_child(generation), run)
 }
 
-thread_local! {
-    /// What `before_fork` left for `after_fork`, which runs on the same thread.
-    static HELD: RefCell<Option<MutexGuard<'static, State>>> = const { RefCell::new(None) };
+/// Keeps the list of those who wait as it is, while the process is copied.
+pub(crate) struct Held(MutexGuard<'static, State>);
+
+pub(crate) fn hold() -> Held {
+    Held(SYSTEM.lock())
 }
 
-/// Nobody changes the list while the process is copied.
-pub(crate) fn before_fork() {
-    HELD.set(Some(SYSTEM.lock()));
-}
-
-/// A child forgets whom to wake: they are on threads that it does not have. The file of the parent's
-/// thread stays open in it.
-pub(crate) fn after_fork(in_child: bool) {
-    let Some(mut state) = HELD.take() else { return };
-    if in_child {
-        state.epoch += 1;
-        mem::forget(mem::take(&mut state.waiting));
+impl Held {
+    /// A child forgets whom to wake: they are on threads that it does not have. The file of the parent's
+    /// thread stays open in it.
+    pub(crate) fn forget(&mut self) {
+        self.0.epoch += 1;
+        mem::forget(mem::take(&mut self.0.waiting));
     }
 }
 

@@ -56,8 +56,8 @@ use std::time::{Duration, SystemTime};
 use crate::clock::Clock;
 use crate::{Sleep, Timer, sys};
 
-pub(crate) use changes::{Changes, after_fork, before_fork};
-use changes::{Place, of_the_system};
+pub(crate) use changes::{Changes, Held, hold};
+use changes::{Place, of_the_system, so_far};
 
 /// How late a sleep may be after its clock has jumped, where nobody tells: it looks so often.
 ///
@@ -291,7 +291,7 @@ impl<M: Moment> ClockSleep<M> {
 
     fn leave(&mut self) {
         if let Some(place) = self.place.take() {
-            self.timer.clock_changes().0.leave(place);
+            self.timer.clock_changes_so_far().leave(place);
         }
     }
 }
@@ -407,6 +407,15 @@ impl Timer {
     /// ```
     pub fn sleep_until_boot(&self, deadline: BootInstant) -> BootSleep {
         ClockSleep::new(self, deadline)
+    }
+
+    /// For who waits for them no more.
+    fn clock_changes_so_far(&self) -> &Changes {
+        match &self.core().clock {
+            Clock::System => so_far(),
+            #[cfg(feature = "test-util")]
+            Clock::Virtual(time) => &time.clocks.changes,
+        }
     }
 
     /// The jumps of the timer's clocks, and whether somebody will tell of them.

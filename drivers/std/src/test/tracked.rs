@@ -53,7 +53,8 @@ impl Task {
 
     fn begin_poll(&self, waker: &Waker) {
         let mut state = lock(&self.state);
-        if state.0 == Phase::AtRest {
+        // One that has ended may be polled again, if its future allows that.
+        if matches!(state.0, Phase::AtRest | Phase::Ended) {
             self.time.begin();
         }
         state.0 = Phase::Polled;

@@ -19,14 +19,17 @@ impl Core {
             while self.parker.take_pended() || next.is_some_and(|at| at <= time.now()) {
                 next = self.drive();
             }
-            drop(alone);
             let due = time.take_due();
             if due.is_empty() {
                 return;
             }
+            // Until all of them are woken, nobody is to find that all are at rest.
+            time.begin();
+            drop(alone);
             for waker in due {
                 self.shards[0].driver().wake_now(waker);
             }
+            time.end();
         }
     }
 
