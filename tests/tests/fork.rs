@@ -4,9 +4,10 @@
 //! that hangs is ended by its alarm clock.
 #![cfg(target_os = "linux")]
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
@@ -157,6 +158,21 @@ fn the_child_may_wait_for_the_wall_clock() {
         }));
     }
     block_on(before);
+}
+
+#[cfg(feature = "clocks")]
+#[test]
+fn a_sleep_by_the_wall_clock_that_is_dropped_in_the_child_starts_no_thread() {
+    use moirai_timer_std::clocks::sleep_until_system;
+    use std::time::SystemTime;
+
+    let _guard = ONE_AT_A_TIME.lock();
+    let mut before = sleep_until_system(SystemTime::now() + Duration::from_secs(3_600));
+    let _ = Pin::new(&mut before).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(in_a_child(move || {
+        drop(before);
+        std::fs::read_dir("/proc/self/task").unwrap().count() == 1
+    }));
 }
 
 /// Where nobody tells of the clock being set, as in this child, which may open no file, the sleep looks
@@ -346,6 +362,101 @@ fn block_on_goes_on_in_the_child() {
         assert_eq!(libc::waitpid(child, &mut status, 0), child);
     }
     assert!(libc::WIFEXITED(status), "the child waits for a wake that does not come");
+}
+
+/// The executor that forks is the one that drives, and the child is forked by what it wakes.
+#[test]
+fn block_on_goes_on_in_a_child_that_was_forked_by_a_waker_that_it_called() {
+    let _guard = ONE_AT_A_TIME.lock();
+    let timer = Timer::builder().shards(1).without_thread().build().unwrap();
+    let (task, child) = (Task::new(), AtomicI32::new(-1));
+    let mut forks = timer.sleep(SHORT);
+    let fork = || {
+        // SAFETY: the child has one thread, and leaves through `_exit`; its alarm clock ends it if it hangs.
+        unsafe {
+            child.store(libc::fork(), SeqCst);
+            if child.load(SeqCst) == 0 {
+                libc::alarm(LIMIT);
+            }
+        }
+    };
+    task.hooked(&fork, || {
+        if task.polls(|cx| Pin::new(&mut forks).poll(cx)).is_pending() {
+            timer.block_on(timer.sleep(LATER));
+        }
+    });
+    let mut status = 0;
+    // SAFETY: ends the child, or waits for it.
+    unsafe {
+        match child.load(SeqCst) {
+            // The machine is busy: it was due before it was polled.
+            -1 => return,
+            0 => libc::_exit(0),
+            child => assert_eq!(libc::waitpid(child, &mut status, 0), child),
+        }
+    }
+    assert!(libc::WIFEXITED(status), "the child's block_on does not end");
+}
+
+/// Thread-locals are destroyed in an order that nobody promises.
+#[test]
+fn the_destructor_of_a_thread_local_may_fork() {
+    struct Forks(Timer);
+
+    impl Drop for Forks {
+        fn drop(&mut self) {
+            WORKED.store(in_a_child(|| wait_for(self.0.sleep(SHORT))), SeqCst);
+        }
+    }
+
+    static WORKED: AtomicBool = AtomicBool::new(false);
+    thread_local!(static FORKS: RefCell<Option<Forks>> = const { RefCell::new(None) });
+
+    let _guard = ONE_AT_A_TIME.lock();
+    let timer = Timer::builder().shards(1).build().unwrap();
+    let local = timer.clone();
+    thread::spawn(move || {
+        // First this one, to be destroyed last.
+        FORKS.set(Some(Forks(local)));
+        assert!(in_a_child(|| true));
+    });
+    until(|| WORKED.load(SeqCst));
+}
+
+/// A nudge is on its way, so that the next earlier deadline asks for nothing; the child has only this one.
+#[test]
+fn a_nudge_that_was_on_its_way_reaches_the_childs_loop() {
+    struct Rouses;
+
+    impl Wake for Rouses {
+        fn wake(self: Arc<Self>) {
+            ROUSED.store(true, SeqCst);
+            // The parent's holds it up.
+            while std::process::id() == PARENT.load(SeqCst) {
+                thread::yield_now();
+            }
+        }
+    }
+
+    static ROUSED: AtomicBool = AtomicBool::new(false);
+    static PARENT: AtomicU32 = AtomicU32::new(0);
+
+    let _guard = ONE_AT_A_TIME.lock();
+    let timer = Timer::builder().shards(1).driven_by(Arc::new(Rouses).into()).build().unwrap();
+    timer.turn();
+    PARENT.store(std::process::id(), SeqCst);
+    let other = timer.clone();
+    let held_up = thread::spawn(move || drop(polled(other.sleep(Duration::from_secs(3_600)))));
+    until(|| ROUSED.load(SeqCst));
+    let mut sleep = polled(timer.sleep(LATER));
+    let roused = in_a_child(|| {
+        ROUSED.store(false, SeqCst);
+        let _ = Pin::new(&mut sleep).poll(&mut Context::from_waker(Waker::noop()));
+        ROUSED.load(SeqCst) || sleep.is_elapsed()
+    });
+    PARENT.store(0, SeqCst);
+    held_up.join().unwrap();
+    assert!(roused, "the child's loop does not learn of the sleep");
 }
 
 /// The fork comes while the parent rouses whoever drives, and has one less to rouse. The child must

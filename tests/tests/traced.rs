@@ -59,6 +59,10 @@ fn tell(told: Told) {
     ALL.lock().unwrap_or_else(PoisonError::into_inner).push(told);
 }
 
+/// What the subscriber uses itself, whenever it hears of a span.
+#[cfg(feature = "test-util")]
+static VIRTUAL: OnceLock<moirai_timer_std::test::VirtualClock> = OnceLock::new();
+
 /// What the subscriber uses itself, whenever it hears of it.
 static USED: OnceLock<Timer> = OnceLock::new();
 
@@ -75,7 +79,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for WritesDown {
                 let _ = poll(&mut sleep, &Task::new());
                 let _ = (timer.metrics(), format!("{timer:?} {sleep:?}"));
             }
-            let panics = fields.0["timer"] == "panics" && within == Some("turn");
+            let starts = fields.0["message"] == *"the timer's thread started";
+            let panics = match &*fields.0["timer"] {
+                "panics" => within == Some("turn"),
+                "panics-at-first" => starts,
+                _ => false,
+            };
             tell(Told { level: *event.metadata().level(), fields, within });
             if panics {
                 std::panic::resume_unwind(Box::new("this subscriber panics"));
@@ -84,6 +93,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for WritesDown {
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        #[cfg(feature = "test-util")]
+        if let Some(clock) = VIRTUAL.get() {
+            let _ = (clock.timer().metrics(), clock.timer().next_deadline());
+        }
         let mut fields = Fields::default();
         attributes.record(&mut fields);
         context.span(id).unwrap().extensions_mut().insert(fields);
@@ -250,4 +263,26 @@ fn a_subscriber_that_panics_in_a_turn_does_not_end_the_thread() {
     });
     after.reset_after(Duration::from_millis(1));
     until(|| others.wakes() == 1);
+}
+
+#[test]
+fn a_subscriber_that_panics_when_the_thread_starts_does_not_end_it() {
+    let timer = timer("panics-at-first");
+    let task = Task::new();
+    let mut sleep = timer.sleep(Duration::from_millis(1));
+    if !poll(&mut sleep, &task) {
+        until(|| task.wakes() == 1);
+    }
+    let started = |told: &Told| told.is("the timer's thread started");
+    until(|| told_by("panics-at-first").iter().any(started));
+}
+
+#[cfg(feature = "test-util")]
+#[test]
+fn a_subscriber_may_use_a_timer_on_a_virtual_clock() {
+    drop(timer("listens"));
+    let clock = VIRTUAL.get_or_init(moirai_timer_std::test::VirtualClock::new);
+    let sleep = clock.timer().sleep(HOUR);
+    moirai_timer_std::block_on(clock.auto_advance(sleep));
+    assert_eq!(clock.elapsed(), HOUR);
 }

@@ -256,6 +256,20 @@ fn a_task_that_was_dropped_or_has_panicked_is_not_waited_for() {
 }
 
 #[test]
+fn a_tracked_sleep_may_be_polled_after_its_end_and_is_not_waited_for() {
+    let clock = VirtualClock::new();
+    let hold = clock.hold();
+    let mut done = Box::pin(clock.track(clock.timer().sleep(Duration::ZERO)));
+    for _ in 0..3 {
+        assert!(poll(done.as_mut()).is_ready());
+    }
+    let mut advance = pin!(clock.advance(SECOND));
+    assert!(poll(advance.as_mut()).is_pending(), "it is held");
+    drop(hold);
+    assert!(poll(advance.as_mut()).is_ready());
+}
+
+#[test]
 fn a_task_that_is_woken_while_it_is_polled_is_waited_for() {
     let clock = VirtualClock::new();
     let mut yields = 0;

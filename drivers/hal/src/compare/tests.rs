@@ -7,11 +7,15 @@
 use std::boxed::Box;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Wake;
 use std::vec::Vec;
 
-use core::sync::atomic::Ordering;
+use core::pin::Pin;
+use core::sync::atomic::{AtomicU64, Ordering, Ordering::SeqCst};
+use core::task::{Context, Waker};
 
-use moirai_timer_core::{Armed, Driver, Ticks};
+use moirai_timer_core::{Armed, Driver, Ticks, Timer};
 
 use super::CompareDriver;
 use crate::Counter;
@@ -524,4 +528,51 @@ fn a_second_start_does_nothing() {
     machine.driver.start();
     assert_eq!(machine.model.starts.get(), 1);
     assert!(!machine.model.pended.get());
+}
+
+/// Waking a crowd that is due at once takes longer than half a round, and the clock has to be kept meanwhile.
+#[test]
+fn the_clock_is_kept_while_a_crowd_is_woken() {
+    static TIME: AtomicU64 = AtomicU64::new(0);
+
+    struct Narrow;
+
+    impl Counter for Narrow {
+        const TICK_HZ: u64 = 1_000_000;
+        const BITS: u32 = 16;
+
+        fn start(&self) {}
+
+        fn count(&self) -> u64 {
+            TIME.load(SeqCst) & 0xffff
+        }
+
+        fn set_compare(&self, _: u64) {}
+
+        fn acknowledge(&self) {}
+
+        fn pend(&self) {}
+    }
+
+    struct TakesItsTime;
+
+    impl Wake for TakesItsTime {
+        fn wake(self: Arc<Self>) {
+            TIME.fetch_add(500, SeqCst);
+        }
+    }
+
+    static TIMER: Timer<CompareDriver<Narrow>, 256> = Timer::new(CompareDriver::new(Narrow));
+    let waker = Waker::from(Arc::new(TakesItsTime));
+    TIMER.driver().start();
+    let mut sleeps: Vec<_> = (0..256).map(|_| TIMER.sleep_until(Ticks::new(1_000))).collect();
+    for sleep in &mut sleeps {
+        assert!(Pin::new(sleep).poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    TIMER.on_alarm();
+    TIME.store(1_000, SeqCst);
+    TIMER.driver().acknowledge();
+    TIMER.on_alarm();
+    assert_eq!(TIME.load(SeqCst), 1_000 + 256 * 500, "all were woken");
+    assert_eq!(TIMER.now().get(), TIME.load(SeqCst));
 }
