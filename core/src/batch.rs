@@ -55,9 +55,9 @@ impl<'a, D: Driver> WakeBatch<'a, D> {
     }
 }
 
-/// A turn. If a panic takes it away, somebody has to do what it would have done: fire what is due
-/// beyond this batch, and set the alarm.
-struct Unfinished<'a, D: Driver>(&'a D);
+/// A turn, or another visit to the engine's section. If a panic takes it away, somebody has to do what it
+/// would have done: fire what is due beyond this batch, and set the alarm.
+pub(crate) struct Unfinished<'a, D: Driver>(pub(crate) &'a D);
 
 impl<D: Driver> Drop for Unfinished<'_, D> {
     fn drop(&mut self) {

@@ -44,8 +44,10 @@
 mod produce;
 mod turn;
 
+use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 
+use crate::batch::Unfinished;
 use crate::exclusive::{Exclusive, Section};
 use crate::parked::Parked;
 use crate::pool::{Pool, room};
@@ -286,7 +288,7 @@ impl<D: Driver, const N: usize> Timer<D, N> {
 
 impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// A timer made of its parts: none of the slots in use, the store empty, and with room for as many
-    /// as there are slots. A store without room, that cannot make any, panics in a turn.
+    /// as there are slots. A store without room, that cannot make any, panics in a turn, and the next goes on.
     ///
     /// An array of 0 slots, or of more than 2^24, fails to compile where the timer is used:
     ///
@@ -383,7 +385,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// When the earliest sleep is due, of those that a turn has seen, or earlier if the store sorts by
     /// then, or many sleeps have been moved further away. `None` also while another caller is inside.
     pub fn next_deadline(&self) -> Option<Ticks> {
-        let mut inside = self.inside.try_enter()?;
+        let mut inside = self.held(self.inside.try_enter()?);
         self.refile(&mut inside);
         let first = inside.store.next().filter(|at| !at.is_never());
         self.leave(inside);
@@ -401,7 +403,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// Applies the commands that wait, so that they are counted.
     pub fn metrics(&self) -> Option<Metrics> {
         while self.drain().applied == HELPING {}
-        let inside = self.inside.try_enter()?;
+        let inside = self.held(self.inside.try_enter()?);
         let armed = inside.store.len();
         let metrics = Metrics {
             armed,
@@ -450,7 +452,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// ```
     pub unsafe fn thaw(&self) {
         // SAFETY: by the caller's promise the section was entered and forgotten.
-        self.leave(unsafe { self.inside.resume() });
+        self.leave(self.held(unsafe { self.inside.resume() }));
     }
 
     /// Forgets whom to wake, for all sleeps: each of them has to be polled again. The wakers are
@@ -479,9 +481,35 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         }
     }
 
-    fn leave(&self, inside: Section<'_, Inside<S>>) {
-        if inside.leave() {
+    fn held<'a>(&'a self, section: Section<'a, Inside<S>>) -> Held<'a, D, S> {
+        Held { section, unfinished: Unfinished(&self.driver) }
+    }
+
+    fn leave(&self, inside: Held<'_, D, S>) {
+        let Held { section, unfinished } = inside;
+        core::mem::forget(unfinished);
+        if section.leave() {
             self.driver.pend();
         }
+    }
+}
+
+/// The section, entered. If a panic takes it away, the section is free first, and then somebody is asked to come
+/// for what was not done, and for those who were kept out: so its fields are dropped in this order.
+struct Held<'a, D: Driver, S> {
+    section: Section<'a, Inside<S>>,
+    unfinished: Unfinished<'a, D>,
+}
+
+impl<D: Driver, S> Deref for Held<'_, D, S> {
+    type Target = Inside<S>;
+    fn deref(&self) -> &Inside<S> {
+        &self.section
+    }
+}
+
+impl<D: Driver, S> DerefMut for Held<'_, D, S> {
+    fn deref_mut(&mut self) -> &mut Inside<S> {
+        &mut self.section
     }
 }

@@ -178,7 +178,7 @@ impl<const N: usize> WheelMemory for WheelArrays<N> {
 /// A wheel of `LEVELS` levels over spans of 2^`G` ticks: set and remove in O(1), pop in O(log n)
 /// of those that are due in the same span.
 ///
-/// `G + 5 * LEVELS` must be at least 60. A span that takes a millisecond or so suits. Takes 1 KiB a level,
+/// `G + 5 * LEVELS` must be at least 60, and there are 13 levels at most. A span that takes a millisecond or so suits. Takes 1 KiB a level,
 /// beside its memory. A few hundred timers are served faster by a [`HeapStore`](crate::HeapStore).
 ///
 /// # Wake-ups to sort
@@ -219,7 +219,11 @@ pub struct WheelStore<M, const G: u32, const LEVELS: usize> {
 impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS> {
     /// An empty wheel in `memory`, whose nodes are all empty.
     pub const fn with_memory(memory: M) -> Self {
-        const { assert!(G + BITS * LEVELS as u32 >= 60 && G < 60 && LEVELS <= 1 << 10) };
+        const {
+            assert!(
+                G + BITS * LEVELS as u32 >= 60 && G < 60 && BITS * (LEVELS as u32 - 1) < u64::BITS
+            )
+        };
         WheelStore {
             memory,
             near: 0,
@@ -235,8 +239,8 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
     fn file(&mut self, index: u32, at: Ticks) {
         let span = at.get() >> G;
         let Some(ahead) = span.checked_sub(self.span).filter(|ahead| *ahead > 0) else {
+            self.memory.reserve_near(self.near + 1);
             self.near += 1;
-            self.memory.reserve_near(self.near);
             let (entries, nodes) = self.memory.parts();
             let len = self.near as usize;
             return settle(

@@ -123,7 +123,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         if !self.driver.may_drain() {
             return;
         }
-        let Some(mut inside) = self.inside.try_enter() else { return };
+        let Some(inside) = self.inside.try_enter() else { return };
+        let mut inside = self.held(inside);
         self.take_news(&mut inside);
         self.apply(&mut inside, 2 * SHARE);
         self.leave(inside);

@@ -32,7 +32,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// ```
     #[cold]
     pub fn drain(&self) -> Drained {
-        let Some(mut inside) = self.inside.try_enter() else { return Drained::default() };
+        let Some(inside) = self.inside.try_enter() else { return Drained::default() };
+        let mut inside = self.held(inside);
         let mut drained = Drained::default();
         for _ in 0..2 {
             self.take_news(&mut inside);
@@ -142,7 +143,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         let mut batch = WakeBatch::new(&self.driver);
         let mut promised = u64::MAX;
         loop {
-            let mut inside = self.inside.try_enter_or_mark()?;
+            let mut inside = self.held(self.inside.try_enter_or_mark()?);
             if !drives {
                 promised = self.published.alarm.load(Relaxed).min(promised);
             }
@@ -242,10 +243,11 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             Expired::Released => {}
             Expired::Fired { at, waker, free } => {
                 inside.fired += 1;
-                self.driver.fired(now.since(at));
+                // First, so that it is not dropped in here if what follows panics.
                 if let Some(waker) = waker {
                     batch.add(waker);
                 }
+                self.driver.fired(now.since(at));
                 if free {
                     self.producers.pool.give(&self.slots, index);
                 }

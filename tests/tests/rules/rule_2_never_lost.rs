@@ -2,6 +2,7 @@
 //! turn is pending.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -48,6 +49,41 @@ fn a_guest_tells_the_driver_of_an_earlier_deadline() {
     let _ = clock.arm(Ticks::new(20));
     assert!(!clock.take_interrupt(), "its alarm is earlier than it has to be");
     assert_eq!(task.wakes(), 1);
+}
+
+/// It must not, but nobody else is to pay for it: neither who waits for another time, nor the interrupt that
+/// comes amid that, finds the store held, and leaves.
+#[test]
+fn a_driver_that_panics_while_the_store_is_held_loses_nobody() {
+    for interrupted in [false, true] {
+        let mut panics = 0;
+        for call in 0.. {
+            let timer = hooked_timer::<8>();
+            let (clock, tasks) = (&timer.driver().manual, [Task::new(), Task::new()]);
+            let _later = armed(timer, 10, &tasks[0]);
+            serve(timer);
+            let _earlier = armed(timer, 5, &tasks[1]);
+            clock.set(Ticks::new(7));
+            timer.driver().hook(call, move || {
+                if timer.metrics().is_none() {
+                    if interrupted {
+                        timer.on_alarm();
+                    }
+                    resume_unwind(Box::new("this driver panics"));
+                }
+            });
+            assert!(clock.take_interrupt());
+            panics += catch_unwind(AssertUnwindSafe(|| timer.on_alarm())).is_err() as u32;
+            if !timer.driver().unhook() {
+                break;
+            }
+            serve(timer);
+            clock.set(Ticks::new(10));
+            serve(timer);
+            assert_eq!(tasks.map(|task| task.wakes()), [1, 1], "call {call}, {interrupted}");
+        }
+        assert!(panics > 1, "{panics}");
+    }
 }
 
 /// A producer comes in at every call that the engine makes to its driver: while it reads the clock
