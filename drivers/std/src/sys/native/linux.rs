@@ -9,8 +9,10 @@ use std::ffi::CString;
 pub(crate) use clocks::{ClockChanges, boot_time};
 
 /// The coarse clock is behind the precise one by less than this. It advances with the kernel's
-/// tick, every 1 to 10 ms; twice the longest leaves room for a late tick.
-pub(crate) const COARSE_LAG: u64 = 20_000_000;
+/// tick, every 1 to 10 ms; ten times the longest leaves room for a tick that is late, where a hypervisor
+/// has taken away the processor that keeps the time. If it is later than that, a sleep that is due is woken
+/// again and again until the clock has caught up.
+pub(crate) const COARSE_LAG: u64 = 100_000_000;
 
 /// Nanoseconds of the monotonic clock, the one that [`Instant`](std::time::Instant) shows.
 #[inline]
