@@ -234,17 +234,28 @@ impl<R: Registers> Clock<R> {
         };
         state.end = at.get();
         if self.registers.take_flag() {
-            // Held up until the alarm. From there the count has gone on as short as before, if the reload
-            // value was not set back yet.
-            let count = loop {
-                match self.registers.count() {
-                    0 => {}
-                    count => break count,
-                }
-            };
-            state.end += u64::from(if count > short { ROUND } else { short + 1 });
+            state.end += u64::from(self.has_gone_on(short));
         }
         true
+    }
+
+    /// After a restart that was held up until its alarm: how many counts there are from there to the next zero.
+    /// The count has gone on from `short` once more, if the reload value was not set back yet. If it was held
+    /// up until the zero after that, too, the clock may be late by that.
+    #[cold]
+    #[inline(never)]
+    fn has_gone_on(&self, short: u32) -> u32 {
+        let mut again = false;
+        let count = loop {
+            let count = self.registers.count();
+            again |= self.registers.take_flag();
+            if count > 0 {
+                break count;
+            }
+        };
+        let once_more = if count <= short || again { short + 1 } else { 0 };
+        let a_round = if count > short || again { ROUND } else { 0 };
+        once_more + a_round
     }
 }
 

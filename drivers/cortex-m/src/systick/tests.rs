@@ -284,12 +284,11 @@ fn a_restart_that_is_held_up_loses_no_time_and_rings_all_the_same() {
     }
 }
 
-/// What an interrupt does that a critical section lets through: until the alarm, and almost twice as long.
+/// What an interrupt does that a critical section lets through: until the alarm, and several times as long.
 #[test]
-fn a_restart_that_is_held_up_half_way_loses_no_time_and_rings_all_the_same() {
+fn a_restart_that_is_held_up_half_way_is_never_early_and_rings_all_the_same() {
     for ahead in [140, 200, 300, 500] {
-        // It goes on from less than the distance, as some has passed: twice from that, at least.
-        for stall in 0..2 * (ahead - 60) {
+        for stall in 0..5 * ahead {
             let model = Model::new(1);
             let clock = Clock::new(&model);
             clock.start(SystClkSource::Core);
@@ -303,7 +302,10 @@ fn a_restart_that_is_held_up_half_way_loses_no_time_and_rings_all_the_same() {
                 let before = model.cycle.get() as i64 - zero;
                 let now = clock.now().get() as i64;
                 let after = model.cycle.get() as i64 - zero;
-                assert!((before..=after).contains(&now), "{ahead}, {stall}: {now}");
+                // It goes on from less than the distance, as some has passed, and twice from that.
+                let is_exact = stall < 2 * (ahead - 60);
+                let least = if is_exact { before } else { before - stall as i64 };
+                assert!((least..=after).contains(&now), "{ahead}, {stall}: {now}");
             }
             assert!(model.exception.get(), "{ahead}, {stall}");
         }
