@@ -130,132 +130,125 @@ impl<const HZ: u64> defmt::Format for SysTick<HZ> {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct State {
     /// When the count will be zero. Zero itself: the timer was not started.
-    end: u64,
-    /// Counts from the reading of the count to its setting, in a restart.
-    takes: u32,
+    end: Cell<u64>,
+    /// Counts from the reading of the count to when it goes on from the reload value, in a restart. Zero: it
+    /// was not rehearsed.
+    takes: Cell<u32>,
     /// How near an alarm may be. Zero: nobody has begun to start the timer.
-    least: u32,
+    least: Cell<u32>,
 }
 
 #[derive(Debug)]
 struct Clock<R> {
     registers: R,
-    state: Mutex<Cell<State>>,
+    state: Mutex<State>,
 }
 
 impl<R: Registers> Clock<R> {
     const fn new(registers: R) -> Self {
         // All zeros, so that a `static` is in `.bss`.
-        let state = State { end: 0, takes: 0, least: 0 };
-        Clock { registers, state: Mutex::new(Cell::new(state)) }
+        let state = State { end: Cell::new(0), takes: Cell::new(0), least: Cell::new(0) };
+        Clock { registers, state: Mutex::new(state) }
     }
 
     /// In several sections, so that interrupts are not off for all of it. Who comes in between finds a timer
     /// that has not been started.
     fn start(&self, source: SystClkSource) {
         let least = if source == SystClkSource::Core { LEAST } else { LEAST_OF_REFERENCE };
-        let is_first = critical_section::with(|section| {
-            let place = self.state.borrow(section);
-            let state = place.get();
-            if state.least == 0 {
-                place.set(State { least, ..state });
-            }
-            state.least == 0
+        let before = critical_section::with(|section| {
+            let place = &self.state.borrow(section).least;
+            let before = place.get();
+            place.set(if before == 0 { least } else { before });
+            before
         });
-        if !is_first {
+        if before != 0 {
             return;
         }
         let registers = &self.registers;
         registers.start(source);
         while registers.count() == 0 {}
-        let rehearse = || critical_section::with(|_| registers.rehearse(registers.count()));
         // Once for the caches, then for the answer.
-        rehearse();
-        let takes = rehearse();
-        let state = State { end: ROUND.into(), takes, least };
-        critical_section::with(|section| self.state.borrow(section).set(state));
+        while !critical_section::with(|section| {
+            let state = self.state.borrow(section);
+            let takes = registers.rehearse(registers.count()) + 1;
+            let is_second = state.takes.replace(takes) != 0;
+            state.end.set(if is_second { ROUND.into() } else { 0 });
+            is_second
+        }) {}
         registers.pend();
     }
 
     /// The present, and how many counts are left.
     #[inline]
-    fn read(&self, state: &mut State) -> (u64, u32) {
-        let mut count = self.registers.count();
+    fn read(&self, state: &State) -> (u64, u32) {
+        let (mut end, mut count) = (state.end.get(), self.registers.count());
         if self.registers.take_flag() {
-            state.end += u64::from(ROUND);
+            end += u64::from(ROUND);
+            state.end.set(end);
             count = self.registers.count();
         }
         // Zero is where a round begins.
         let left = if count == 0 { ROUND } else { count };
-        (state.end - u64::from(left), left)
+        (end - u64::from(left), left)
     }
 
     fn now(&self) -> Ticks {
         critical_section::with(|section| {
-            let place = self.state.borrow(section);
-            let mut state = place.get();
-            if state.end == 0 {
+            let state = self.state.borrow(section);
+            if state.end.get() == 0 {
                 return Ticks::ZERO;
             }
-            let (now, _) = self.read(&mut state);
-            place.set(state);
-            Ticks::of_clock(now)
+            Ticks::of_clock(self.read(state).0)
         })
     }
 
     fn arm(&self, at: Ticks) -> Armed {
         critical_section::with(|section| {
-            let place = self.state.borrow(section);
-            let mut state = place.get();
-            if state.end == 0 {
+            let state = self.state.borrow(section);
+            if state.end.get() == 0 {
                 // No time passes yet. `start` asks for a turn.
                 return Armed::Pending;
             }
-            let (now, left) = self.read(&mut state);
-            let is_near = at.get() < now + u64::from(state.least);
-            let elapsed = is_near || at.get() < state.end && !self.restart(&mut state, at, left);
-            place.set(state);
+            let (now, left) = self.read(state);
+            let is_near = at.get() < now + u64::from(state.least.get());
+            let elapsed = is_near || at.get() < state.end.get() && !self.restart(state, at, left);
             if elapsed { Armed::Elapsed } else { Armed::Pending }
         })
     }
 
     /// Makes the next zero be at `at`, or changes nothing and gives false, if that is too near by now.
     #[inline]
-    fn restart(&self, state: &mut State, at: Ticks, left: u32) -> bool {
-        // The present is `end` less the count; `takes` later the count is zero, and from there it
-        // is one more than the reload value until the next zero.
-        let bias = (at.get().wrapping_sub(state.end) as u32).wrapping_sub(state.takes + 1);
+    fn restart(&self, state: &State, at: Ticks, left: u32) -> bool {
+        // The present is `end` less the count; `takes` later the count is the reload value, and that is how far
+        // the next zero is.
+        let ahead = (at.get() as u32).wrapping_sub(state.end.get() as u32);
+        let bias = ahead.wrapping_sub(state.takes.get());
         // Half of them are for what follows.
-        let Some(short) = self.registers.restart(left % ROUND, bias, state.least / 2) else {
+        let Some(short) = self.registers.restart(left % ROUND, bias, state.least.get() / 2) else {
             return false;
         };
-        state.end = at.get();
+        let mut end = at.get();
         if self.registers.take_flag() {
-            state.end += u64::from(self.has_gone_on(short));
+            end += u64::from(self.has_gone_on(short));
         }
+        state.end.set(end);
         true
     }
 
     /// After a restart that was held up until its alarm: how many counts there are from there to the next zero.
     /// The count has gone on from `short` once more, if the reload value was not set back yet. If it was held
-    /// up until the zero after that, too, the clock may be late by that.
+    /// up until the zero after that, too, the clock is late by that.
     #[cold]
-    #[inline(never)]
     fn has_gone_on(&self, short: u32) -> u32 {
-        let mut again = false;
-        let count = loop {
-            let count = self.registers.count();
-            again |= self.registers.take_flag();
-            if count > 0 {
-                break count;
-            }
-        };
-        let once_more = if count <= short || again { short + 1 } else { 0 };
-        let a_round = if count > short || again { ROUND } else { 0 };
-        once_more + a_round
+        // Zero is where a round begins.
+        if (1..=short).contains(&self.registers.count()) {
+            return short + 1;
+        }
+        self.registers.take_flag();
+        ROUND
     }
 }
 

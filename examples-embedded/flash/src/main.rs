@@ -60,9 +60,10 @@ fn main() -> ! {
     let mut blink = pin!(blink());
     loop {
         // An interrupt that comes after the poll stays pending, and ends the waiting.
-        cortex_m::interrupt::free(|_| {
-            let _ = blink.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            cortex_m::asm::wfi();
-        });
+        cortex_m::interrupt::disable();
+        let _ = blink.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        cortex_m::asm::wfi();
+        // SAFETY: no critical section relies on them being off.
+        unsafe { cortex_m::interrupt::enable() };
     }
 }

@@ -143,7 +143,7 @@ fn random(state: &mut u64) -> u64 {
 
 /// The cycle at which the clock was zero, from the state of both at this moment.
 fn zero_of(clock: &Clock<&Model>, model: &Model) -> i64 {
-    let end = critical_section::with(|section| clock.state.borrow(section).get().end);
+    let end = critical_section::with(|section| clock.state.borrow(section).end.get());
     let now = end - u64::from(model.count.get());
     model.edge.get() as i64 - (now * model.cycles_a_count) as i64
 }
@@ -321,7 +321,7 @@ fn a_second_start_does_nothing() {
     let before = clock.now();
     clock.start(SystClkSource::External);
     assert!(clock.now() > before);
-    let least = critical_section::with(|section| clock.state.borrow(section).get().least);
+    let least = critical_section::with(|section| clock.state.borrow(section).least.get());
     assert_eq!(least, LEAST);
 }
 
@@ -330,8 +330,7 @@ fn a_second_start_does_nothing() {
 fn a_timer_that_is_being_started_is_one_that_has_not_been_started() {
     let model = Model::new(1);
     let clock = Clock::new(&model);
-    let begun = State { end: 0, takes: 0, least: LEAST };
-    critical_section::with(|section| clock.state.borrow(section).set(begun));
+    critical_section::with(|section| clock.state.borrow(section).least.set(LEAST));
     clock.start(SystClkSource::Core);
     assert_eq!(clock.now(), Ticks::ZERO);
     assert_eq!(clock.arm(Ticks::new(5)), Armed::Pending);
