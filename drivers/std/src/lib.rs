@@ -44,7 +44,7 @@
 //! | `DEBUG` | the thread started, or ended | |
 //! | `DEBUG` | the pool grew | `shard`, `slots` |
 //! | `DEBUG` | the timer was shut down | |
-//! | `TRACE` | a span `turn`, in which wakers are called | `fired`, `next_in` |
+//! | `TRACE` | a span `turn`, in which wakers are called, of a timer on the system's clock | `fired`, `next_in` |
 //!
 //! What has `times` happens in a loop, and is told the first time, and again whenever that has doubled.
 //! Arming and cancelling tell nothing, and cost the same with the feature and without.
