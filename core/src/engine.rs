@@ -429,30 +429,34 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// assert!(TIMER.try_freeze());
     /// assert!(!TIMER.try_freeze() && TIMER.turn().is_none());
     /// # // SAFETY: it was frozen.
-    /// # unsafe { TIMER.thaw() };
+    /// # assert!(unsafe { TIMER.thaw() });
     /// ```
     pub fn try_freeze(&self) -> bool {
         self.inside.try_enter().map(core::mem::forget).is_some()
     }
 
-    /// Undoes a [`try_freeze`](Self::try_freeze) that returned true.
+    /// Undoes a [`try_freeze`](Self::try_freeze) that returned true. Whether somebody was kept out meanwhile:
+    /// then the caller sees to it that a turn follows.
     ///
     /// # Safety
     /// It did return true, and has not been undone.
     ///
     /// ```
-    /// # use moirai_timer_core::{ManualDriver, Timer};
+    /// # use moirai_timer_core::{Driver, ManualDriver, Timer};
     /// # static TIMER: Timer<ManualDriver<1_000>, 8> = Timer::new(ManualDriver::new());
     /// # fn fork() -> u32 { 0 }
     /// assert!(TIMER.try_freeze());
     /// let child = fork();
     /// // SAFETY: it was frozen, two lines above.
-    /// unsafe { TIMER.thaw() };
+    /// if unsafe { TIMER.thaw() } {
+    ///     TIMER.driver().pend();
+    /// }
     /// # assert_eq!((child, TIMER.next_deadline()), (0, None));
     /// ```
-    pub unsafe fn thaw(&self) {
+    #[must_use = "somebody may rely on a turn"]
+    pub unsafe fn thaw(&self) -> bool {
         // SAFETY: by the caller's promise the section was entered and forgotten.
-        self.leave(self.held(unsafe { self.inside.resume() }));
+        unsafe { self.inside.resume() }.leave()
     }
 
     /// Forgets whom to wake, for all sleeps: each of them has to be polled again. The wakers are

@@ -282,7 +282,7 @@ impl<H: Handle> Sleep<H> {
             if unsafe { self.handle.attend(claim, alarm, cx.waker()) } {
                 return Poll::Pending;
             }
-            // Whoever fires it has it in use: leave it to them, and go on with another.
+            // Whoever fires it has it in use, or nobody would fire it: leave it, and go on with another.
             self.release(false);
         }
         match self.handle.arm(alarm, cx.waker()) {

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -396,6 +396,40 @@ fn block_on_goes_on_in_a_child_that_was_forked_by_a_waker_that_it_called() {
         }
     }
     assert!(libc::WIFEXITED(status), "the child's block_on does not end");
+}
+
+/// While the process is copied nobody turns, and whoever wanted to is told of it after that. Then nothing is held,
+/// neither the shard in question nor another.
+#[test]
+fn whom_a_fork_has_kept_out_finds_nothing_held_when_it_is_told() {
+    struct Asks;
+
+    impl Wake for Asks {
+        fn wake(self: Arc<Self>) {
+            TOLD.fetch_add(1, SeqCst);
+            TIMER.get().unwrap().metrics();
+        }
+    }
+
+    static TIMER: OnceLock<Timer> = OnceLock::new();
+    static TOLD: AtomicU32 = AtomicU32::new(0);
+
+    let _guard = ONE_AT_A_TIME.lock();
+    let timer = Timer::builder().shards(4).driven_by(Arc::new(Asks).into()).build().unwrap();
+    let timer = TIMER.get_or_init(|| timer);
+    let stop = &AtomicBool::new(false);
+    let fine = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(SeqCst) {
+                timer.turn();
+            }
+        });
+        // Most of them come amid a turn.
+        let fine = (0..1_000).all(|_| TOLD.load(SeqCst) > 20 || in_a_child(|| true));
+        stop.store(true, SeqCst);
+        fine
+    });
+    assert!(fine, "a child hangs");
 }
 
 /// Thread-locals are destroyed in an order that nobody promises.

@@ -42,7 +42,7 @@ unsafe impl GlobalAlloc for StopsWhoStarts {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if STOPS.load(SeqCst) && !HAS_BEGUN.get() {
             STOPPED.fetch_add(1, SeqCst);
-            while STOPPED.load(SeqCst) > 0 {
+            while STOPPED.load(SeqCst) > 0 && STOPS.load(SeqCst) {
                 std::hint::spin_loop();
             }
         }

@@ -213,22 +213,22 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         }
         let mut taken = 0;
         loop {
-            let mut due = heapless::Vec::<u32, LOOKAHEAD>::new();
-            while due.len() < batch.room().min(LOOKAHEAD) {
-                let Some(index) = inside.store.pop_due(now) else { break };
-                let pushed = due.push(index);
+            let mut due = Popped { indices: heapless::Vec::new(), seen: 0, inside, now };
+            while due.indices.len() < batch.room().min(LOOKAHEAD) {
+                let Some(index) = due.inside.store.pop_due(now) else { break };
+                let pushed = due.indices.push(index);
                 debug_assert!(pushed.is_ok(), "the batch has no more room than that");
             }
-            if due.is_empty() {
+            if due.indices.is_empty() {
                 return (!batch.is_full(), now);
             }
-            taken += due.len();
+            taken += due.indices.len();
             if PREFETCHES {
-                due.iter().for_each(|&index| prefetch(self.slots.slot(index)));
+                due.indices.iter().for_each(|&index| prefetch(self.slots.slot(index)));
             }
-            // By reference: the whole vector would be moved for it.
-            for &index in &due {
-                self.expire(inside, index, now, batch);
+            while let Some(&index) = due.indices.get(due.seen) {
+                due.seen += 1;
+                self.expire(due.inside, index, now, batch);
             }
             if taken >= VISIT {
                 return (false, now);
@@ -247,10 +247,10 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                 if let Some(waker) = waker {
                     batch.add(waker);
                 }
-                self.driver.fired(now.since(at));
                 if free {
                     self.producers.pool.give(&self.slots, index);
                 }
+                self.driver.fired(now.since(at));
             }
         }
     }
@@ -324,6 +324,25 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         let freed = free.len;
         self.producers.pool.give_chain(&self.slots, free);
         Drained { applied, freed }
+    }
+}
+
+/// What was popped, to be looked at one after the other. If a panic takes it away, the rest goes back.
+struct Popped<'a, S: Store> {
+    indices: heapless::Vec<u32, LOOKAHEAD>,
+    seen: usize,
+    inside: &'a mut Inside<S>,
+    now: Ticks,
+}
+
+impl<S: Store> Drop for Popped<'_, S> {
+    fn drop(&mut self) {
+        // One alone has always been looked at.
+        if LOOKAHEAD > 1 {
+            for &index in self.indices.iter().skip(self.seen) {
+                self.inside.store.set(index, self.now);
+            }
+        }
     }
 }
 

@@ -97,9 +97,9 @@ pub(crate) fn in_time(first: u32, seen: u32, bias: u32, least: u32) -> bool {
 }
 
 /// The steps of a restart, as instructions, so that they take the same time in every program. Those of a
-/// rehearsal are laid out alike, from a multiple of 16 bytes on, as they are fetched by lines from a flash that
-/// is slow. Each is called from one place, and so is in one. Gives the first reading of the count, and the reload value or the
-/// second reading.
+/// rehearsal are laid out alike, from a multiple of 8 bytes on, as they are fetched by such words from a flash
+/// that is slow. Each is called from one place, and so is in one. Gives the first reading of the count, and the
+/// reload value or the second reading.
 #[cfg(target_arch = "arm")]
 #[inline(always)]
 fn steps<const CLEARS: bool>(seen: u32, bias: u32, least: u32) -> (u32, u32) {
@@ -110,7 +110,7 @@ fn steps<const CLEARS: bool>(seen: u32, bias: u32, least: u32) -> (u32, u32) {
     macro_rules! steps {
         ($set_or_load:literal) => {
             asm!(
-                ".p2align 4",
+                ".p2align 3",
                 "2:",
                 "ldr r0, [r5, #8]",
                 "cmp r0, r1",

@@ -14,9 +14,8 @@
 //!   that comes before the next zero takes a restart.
 //! * A restart waits until the count changes, then reads it and sets it in a few instructions of
 //!   assembler, with interrupts masked. So it happens always at the same distance from an edge of
-//!   the clock, and that distance in counts is known: it is rehearsed once, in
-//!   [`start`](SysTick::start), by the same instructions with a load in the place of the last
-//!   store.
+//!   the clock, and that distance in counts is known: it is rehearsed in
+//!   [`start`](SysTick::start), by the same instructions with a load in the place of the store that sets it.
 //! * Counters that run at the processor's clock have no fractions of a count. Those that run from a
 //!   reference, slower by a factor of 16 at least, keep its edges, whenever they are set. (With one
 //!   that is less slow, whether an edge falls into those instructions is left to chance: take the

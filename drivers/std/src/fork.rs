@@ -142,18 +142,23 @@ fn held() -> Option<Box<Fork>> {
     (!held.is_null()).then(|| unsafe { Box::from_raw(held) })
 }
 
-/// Lets everybody go on. Programs' wakers may be called for those who wanted to turn meanwhile, so nothing
-/// else is held by then.
-fn let_go(fork: Fork) {
+/// Lets everybody go on; gives the timers, and of each whether somebody has wanted a turn meanwhile. The last
+/// handle may be among them, so none is dropped before all go on.
+fn let_go(fork: Fork) -> Vec<(Arc<Core>, bool)> {
     let cores: Vec<_> = fork.frozen.into_iter().map(Frozen::into_core).collect();
     drop(fork.locks);
     // SAFETY: `Frozen::new` froze it.
-    cores.iter().for_each(|core| unsafe { core.thaw() });
+    let wanted: Vec<_> = cores.iter().map(|core| unsafe { core.thaw() }).collect();
+    cores.into_iter().zip(wanted).collect()
 }
 
 extern "C" fn parent() {
-    if let Some(fork) = held() {
-        let_go(*fork);
+    let Some(fork) = held() else { return };
+    // Programs' wakers may be called, so nothing is held any more.
+    for (core, wanted) in let_go(*fork) {
+        if wanted {
+            core.parker.pend();
+        }
     }
 }
 
@@ -169,5 +174,6 @@ extern "C" fn child() {
         unsafe { timer.core.forget_others() };
         *timer.seat = Seat::default();
     }
-    let_go(*fork);
+    // Whoever wanted to turn was a thread of the parent's.
+    drop(let_go(*fork));
 }

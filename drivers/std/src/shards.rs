@@ -215,20 +215,19 @@ impl Core {
     #[cold]
     fn start_in(self: &Arc<Self>, generation: u32) -> Result<(), RegisterError> {
         let is_child = fork::is_child(generation);
-        match &self.config.drive {
-            Drive::Thread(name) => {
-                let core = Arc::downgrade(self);
-                let run = move || Core::run(&core, generation);
-                if let Err(error) = start_thread(name.clone(), is_child, run) {
-                    self.teller().no_thread(&error);
-                    return Err(RegisterError::NoDriver);
-                }
+        if let Drive::Thread(name) = &self.config.drive {
+            let core = Arc::downgrade(self);
+            let run = move || Core::run(&core, generation);
+            if let Err(error) = start_thread(name.clone(), is_child, run) {
+                self.teller().no_thread(&error);
+                return Err(RegisterError::NoDriver);
             }
-            // Those who were to rouse the program's loop may be threads that a child does not have.
-            Drive::Caller(_) if is_child => self.parker.pend(),
-            Drive::Caller(_) => {}
         }
         self.started.store(generation, SeqCst);
+        if let (Drive::Caller(_), true) = (&self.config.drive, is_child) {
+            // Those who were to rouse the program's loop may be threads that a child does not have.
+            self.parker.pend();
+        }
         Ok(())
     }
 
@@ -371,15 +370,14 @@ impl Core {
         }
     }
 
-    /// Undoes `freeze`.
+    /// Undoes `freeze`; whether a turn has to follow.
     ///
     /// # Safety
     /// `freeze` was called, and has not been undone.
-    pub(crate) unsafe fn thaw(&self) {
-        for shard in &self.shards {
-            // SAFETY: by the caller's promise this shard is frozen.
-            unsafe { shard.thaw() };
-        }
+    pub(crate) unsafe fn thaw(&self) -> bool {
+        // SAFETY: by the caller's promise this shard is frozen.
+        let thaw = |wanted, shard: &Shard| unsafe { shard.thaw() } || wanted;
+        self.shards.iter().fold(false, thaw)
     }
 
     /// Whether a turn is under way. False before long, if the timer is frozen.
@@ -451,7 +449,8 @@ impl Core {
             self.parker.attend(waker);
             let next = self.drive();
             if fork::generation() != generation {
-                // A child, forked by a waker: what waits has to be polled again.
+                // A child, forked by a waker: what waits has to be polled again. And the seat is another.
+                mem::forget(seated);
                 return;
             }
             sleeper.sleep(next, || woken() || self.parker.is_pended());

@@ -170,7 +170,8 @@ impl<S: Store, const N: usize> Listener for Machine<'_, S, N> {
         }
         assert!(self.timer.try_freeze(), "{touch:?} inside the exclusive section");
         // SAFETY: it was frozen by this call, one line above.
-        unsafe { self.timer.thaw() };
+        let wanted = unsafe { self.timer.thaw() };
+        assert!(!wanted, "somebody came in between");
         match touch {
             Touch::Clone => {}
             Touch::Drop => {

@@ -59,10 +59,10 @@ fn a_driver_that_panics_while_the_store_is_held_loses_nobody() {
         let mut panics = 0;
         for call in 0.. {
             let timer = hooked_timer::<8>();
-            let (clock, tasks) = (&timer.driver().manual, [Task::new(), Task::new()]);
+            let (clock, tasks) = (&timer.driver().manual, [(); 4].map(|()| Task::new()));
             let _later = armed(timer, 10, &tasks[0]);
             serve(timer);
-            let _earlier = armed(timer, 5, &tasks[1]);
+            let _earlier = [1, 2, 3].map(|task| armed(timer, 5, &tasks[task]));
             clock.set(Ticks::new(7));
             timer.driver().hook(call, move || {
                 if timer.metrics().is_none() {
@@ -80,7 +80,7 @@ fn a_driver_that_panics_while_the_store_is_held_loses_nobody() {
             serve(timer);
             clock.set(Ticks::new(10));
             serve(timer);
-            assert_eq!(tasks.map(|task| task.wakes()), [1, 1], "call {call}, {interrupted}");
+            assert_eq!(tasks.map(|task| task.wakes()), [1; 4], "call {call}, {interrupted}");
         }
         assert!(panics > 1, "{panics}");
     }

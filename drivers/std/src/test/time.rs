@@ -123,6 +123,12 @@ impl VirtualTime {
         }
     }
 
+    /// Counts as busy until what this returns is dropped.
+    pub(super) fn busy(&self) -> Busy<'_> {
+        self.begin();
+        Busy(self)
+    }
+
     /// Has those look again who wait for something to change.
     pub(super) fn notify(&self) {
         let watchers = std::mem::take(&mut lock(&self.activity).watchers);
@@ -136,6 +142,14 @@ impl VirtualTime {
             activity.watchers.push(cx.waker().clone());
         }
         if activity.busy == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+pub(super) struct Busy<'a>(&'a VirtualTime);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

@@ -24,12 +24,11 @@ impl Core {
                 return;
             }
             // Until all of them are woken, nobody is to find that all are at rest.
-            time.begin();
+            let _busy = time.busy();
             drop(alone);
             for waker in due {
                 self.shards[0].driver().wake_now(waker);
             }
-            time.end();
         }
     }
 
