@@ -255,6 +255,27 @@ fn a_task_that_was_dropped_or_has_panicked_is_not_waited_for() {
     assert_eq!(clock.elapsed(), SECOND);
 }
 
+/// Whoever moves the clock must not find all at rest while another thread is about to wake somebody.
+#[test]
+fn those_who_are_being_woken_are_waited_for() {
+    struct Looks(VirtualClock, AtomicU32);
+
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            self.1.fetch_add(poll(pin!(self.0.settled())).is_pending().into(), SeqCst);
+        }
+    }
+
+    let clock = VirtualClock::new();
+    let looks = Arc::new(Looks(clock.clone(), AtomicU32::new(0)));
+    let mut sleep = pin!(clock.timer().sleep(SECOND));
+    let waker = Waker::from(looks.clone());
+    assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    block_on(clock.advance(SECOND));
+    assert_eq!(looks.1.load(SeqCst), 1);
+    block_on(clock.settled());
+}
+
 #[test]
 fn a_tracked_sleep_may_be_polled_after_its_end_and_is_not_waited_for() {
     let clock = VirtualClock::new();
