@@ -385,7 +385,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// When the earliest sleep is due, of those that a turn has seen, or earlier if the store sorts by
     /// then, or many sleeps have been moved further away. `None` also while another caller is inside.
     pub fn next_deadline(&self) -> Option<Ticks> {
-        let mut inside = self.held(self.inside.try_enter()?);
+        let mut inside = self.try_enter()?;
         self.refile(&mut inside);
         let first = inside.store.next().filter(|at| !at.is_never());
         self.leave(inside);
@@ -403,7 +403,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// Applies the commands that wait, so that they are counted.
     pub fn metrics(&self) -> Option<Metrics> {
         while self.drain().applied == HELPING {}
-        let inside = self.held(self.inside.try_enter()?);
+        let inside = self.try_enter()?;
         let armed = inside.store.len();
         let metrics = Metrics {
             armed,
@@ -483,6 +483,10 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             // SAFETY: by the caller's promise.
             unsafe { self.slots.slot(index).forget_waker() };
         }
+    }
+
+    fn try_enter(&self) -> Option<Held<'_, D, S>> {
+        self.inside.try_enter().map(|section| self.held(section))
     }
 
     fn held<'a>(&'a self, section: Section<'a, Inside<S>>) -> Held<'a, D, S> {

@@ -123,8 +123,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         if !self.driver.may_drain() {
             return;
         }
-        let Some(inside) = self.inside.try_enter() else { return };
-        let mut inside = self.held(inside);
+        let Some(mut inside) = self.try_enter() else { return };
         self.take_news(&mut inside);
         self.apply(&mut inside, 2 * SHARE);
         self.leave(inside);

@@ -32,8 +32,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// ```
     #[cold]
     pub fn drain(&self) -> Drained {
-        let Some(inside) = self.inside.try_enter() else { return Drained::default() };
-        let mut inside = self.held(inside);
+        let Some(mut inside) = self.try_enter() else { return Drained::default() };
         let mut drained = Drained::default();
         for _ in 0..2 {
             self.take_news(&mut inside);

@@ -224,7 +224,7 @@ impl Core {
             }
         }
         self.started.store(generation, SeqCst);
-        if let (Drive::Caller(_), true) = (&self.config.drive, is_child) {
+        if is_child && matches!(self.config.drive, Drive::Caller(_)) {
             // Those who were to rouse the program's loop may be threads that a child does not have.
             self.parker.pend();
         }

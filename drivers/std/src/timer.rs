@@ -363,7 +363,7 @@ impl Timer {
     /// The same for each shard.
     ///
     /// ```
-    /// # use moirai_timer_std::{Timer, block_on};
+    /// # use moirai_timer_std::Timer;
     /// # use std::{pin::pin, task::{Context, Waker}, time::Duration};
     /// let timer = Timer::builder().shards(2).build()?;
     /// let mut sleep = pin!(timer.sleep(Duration::from_secs(5)));
