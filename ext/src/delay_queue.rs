@@ -353,7 +353,7 @@ impl<T, H: Handle> DelayQueue<T, H> {
     ///
     /// let mut queue = DelayQueue::new(Timer::global().clone());
     /// assert_eq!(queue.peek(), None);
-    /// queue.insert("later", Duration::from_secs(2));
+    /// queue.insert("later", Duration::from_secs(3600));
     /// let sooner = queue.insert("sooner", Duration::from_secs(1));
     /// assert_eq!(queue.peek(), Some(sooner));
     /// # }

@@ -29,7 +29,7 @@ use crate::{Interval, Metrics, Sleep, Timeout, fork};
 /// block_on(async {
 ///     timer.sleep(Duration::from_millis(1)).await;
 /// });
-/// assert_eq!(timer.metrics().fired, 1);
+/// assert_eq!(timer.metrics().armed, 0);
 /// ```
 #[derive(Clone)]
 pub struct Timer {
@@ -383,12 +383,13 @@ impl Timer {
     /// every request.
     ///
     /// ```
-    /// # use moirai_timer_std::{Timer, block_on};
-    /// # use std::time::Duration;
+    /// # use moirai_timer_std::Timer;
+    /// # use std::{pin::pin, task::{Context, Waker}, time::Duration};
     /// let timer = Timer::new();
-    /// block_on(timer.sleep(Duration::from_millis(1)));
+    /// let mut sleep = pin!(timer.sleep(Duration::from_secs(60)));
+    /// assert!(sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     /// let metrics = timer.metrics();
-    /// assert_eq!((metrics.registered, metrics.fired, metrics.armed), (1, 1, 0));
+    /// assert_eq!((metrics.registered, metrics.fired, metrics.armed), (1, 0, 1));
     /// ```
     pub fn metrics(&self) -> Metrics {
         self.core().metrics()

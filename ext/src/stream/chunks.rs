@@ -28,11 +28,15 @@ pin_project! {
     /// use moirai_timer_std::{Timer, block_on};
     /// use std::time::Duration;
     ///
-    /// // Three come at once, and no more for now.
-    /// let rows = stream::iter([1, 2, 3]).chain(stream::pending());
-    /// let mut inserts: ChunksTimeout<_, Timer> = rows.chunks_timeout(2, Duration::from_millis(1));
+    /// let rows = stream::iter([1, 2, 3]);
+    /// let mut inserts: ChunksTimeout<_, Timer> = rows.chunks_timeout(2, Duration::from_secs(60));
     /// assert_eq!(block_on(inserts.next()), Some(vec![1, 2]));
     /// assert_eq!(block_on(inserts.next()), Some(vec![3]));
+    ///
+    /// // One comes, and no more for now.
+    /// let rows = stream::iter([1]).chain(stream::pending());
+    /// let mut inserts: ChunksTimeout<_, Timer> = rows.chunks_timeout(2, Duration::from_millis(1));
+    /// assert_eq!(block_on(inserts.next()), Some(vec![1]));
     /// # }
     /// ```
     #[derive(Debug)]
