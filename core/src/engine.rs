@@ -16,7 +16,7 @@
 //! the alarm does nothing: the turn that comes at the alarm takes the queue before it looks at the
 //! store.
 //!
-//! A slot that is armed or parked, and not linked, is in the store under a key that is no later than the
+//! A slot that is armed, parked or kept, and not linked, is in the store under a key that is no later than the
 //! deadline in its word, or in the turner's hands, which look at the word. (It was filed under its deadline;
 //! since then, whoever made that earlier has linked it.) So whoever makes it later, or adopts it for a later
 //! deadline, says nothing. Where the turner files a slot anew, it may have read the word before its deadline
@@ -49,6 +49,7 @@ use core::time::Duration;
 
 use crate::batch::Unfinished;
 use crate::exclusive::{Exclusive, Section};
+use crate::kept::Kept;
 use crate::parked::Parked;
 use crate::pool::{Pool, room};
 use crate::queue::CommandQueue;
@@ -85,6 +86,7 @@ struct Producers {
     pool: Pool,
     queue: CommandQueue,
     parked: Parked,
+    kept: Kept,
     /// Index plus one of a slot that may be revived; 0: none is known.
     cancelled: AtomicU32,
     stranded: AtomicU64,
@@ -315,6 +317,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                 pool: Pool::new(),
                 queue: CommandQueue::new(),
                 parked: Parked::new(),
+                kept: Kept::new(),
                 cancelled: AtomicU32::new(0),
                 stranded: AtomicU64::new(0),
             },
@@ -405,11 +408,12 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         while self.drain().applied == HELPING {}
         let inside = self.try_enter()?;
         let armed = inside.store.len();
+        let cancelled = inside.cancelled + self.producers.kept.cancelled();
         let metrics = Metrics {
             armed,
-            registered: armed as u64 + inside.fired + inside.cancelled,
+            registered: armed as u64 + inside.fired + cancelled,
             fired: inside.fired,
-            cancelled: inside.cancelled,
+            cancelled,
             full_repolls: self.producers.stranded.load(Relaxed),
             turns: inside.turns,
             vain_turns: inside.vain_turns,

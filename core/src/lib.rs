@@ -50,6 +50,7 @@ mod format;
 mod handle;
 mod heap;
 mod interval;
+mod kept;
 mod manual;
 mod parked;
 mod pool;

@@ -30,13 +30,17 @@
 //! earlier, that is a later deadline as any other, and *queued* is taken back. If the old one has come up
 //! meanwhile, the turner has put *never* in its place: the store has the slot no more, and it is linked.
 //!
+//! The holder may also stay, and **keep** the slot for its next deadline (see `kept`): cancelled, it is idle
+//! if it is linked, or else the phase of a parked one without *queued*. Then the store has it, and the
+//! turner, which takes it out there, makes it idle.
+//!
 //! A *later* deadline is no news. The holder changes the word, and the turner finds out when the
 //! old deadline comes up in the store.
 //!
 //! # The Cell Owner Invariant
 //!
-//! The waker cell is written only by the holder, in `IDLE` and `REPLACING`, and of a slot that is parked
-//! by whoever has taken it from there. In `ARMED` and
+//! The waker cell is written only by the holder, in `IDLE` and `REPLACING` and while it keeps the slot, and of
+//! a slot that is parked by whoever has taken it from there. In `ARMED` and
 //! `REPLACING` it has a waker, otherwise it is empty. The waker is taken by copying its bits, and
 //! belongs to whoever moves the word out of `ARMED`: to the turner, which copies them in `FIRING`;
 //! or to the holder, which copies them *before* it releases, because a slot that is released may
@@ -57,6 +61,7 @@ use core::task::Waker;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering::*, UnsafeCell};
 
 use crate::Ticks;
+use crate::kept::KEEPERS;
 
 const PHASE: u64 = 0b111;
 const IDLE: u64 = 0;
@@ -70,6 +75,8 @@ const COMPLETED: u64 = Ended::Completed as u64;
 const CANCELLED_UNLINKED: u64 = Ended::CancelledUnlinked as u64;
 const QUEUED: u64 = 0b1000;
 const FLAGS: u64 = PHASE | QUEUED;
+/// The flags of a slot that was cancelled, is in the store, and still has a holder.
+const KEPT: u64 = CANCELLED_UNLINKED;
 const SHIFT: u32 = 4;
 
 const fn word(at: Ticks, flags: u64) -> u64 {
@@ -158,6 +165,8 @@ pub(crate) enum Released {
     Park,
     /// The turner comes past it and frees it.
     Left,
+    /// The holder keeps it, disarmed.
+    Kept,
 }
 
 /// What the turner reads when it takes a slot out of the queue.
@@ -167,8 +176,8 @@ pub(crate) enum Command {
     Arm(Ticks),
     /// The holder is gone: free it. It was armed for this deadline, unless it was not.
     Free(Ended, Ticks),
-    /// It fired while it was queued.
-    Nothing,
+    /// It fired while it was queued, or was armed for this deadline, and is kept.
+    Nothing(Ticks),
 }
 
 /// What the turner finds when a slot's key comes up in the store.
@@ -178,7 +187,7 @@ pub(crate) enum Expired {
     Fired { at: Ticks, waker: Option<Waker>, free: bool },
     /// The holder has moved the deadline further away.
     Later(Ticks),
-    /// The holder released it, and its command is under way, or it is parked.
+    /// The holder released it, and its command is under way, or it is parked; or keeps it, disarmed.
     Released,
 }
 
@@ -199,23 +208,29 @@ impl Slot {
     /// # Safety
     /// The caller is the holder.
     pub(crate) unsafe fn arm(&self, at: Ticks, waker: Waker) -> Result<News, Waker> {
-        let mut now = self.word.load(Acquire);
+        let now = self.word.load(Acquire);
         if now & PHASE != IDLE {
             return Err(waker);
         }
         // SAFETY: Cell Owner Invariant: the phase is IDLE, which only the holder leaves.
         self.waker.with_mut(|cell| unsafe { (*cell).write(waker) });
+        Ok(self.arm_filled(at, now))
+    }
+
+    /// Arms the slot, which is idle, and was seen as `now`; its cell has a waker.
+    #[inline]
+    fn arm_filled(&self, at: Ticks, mut now: u64) -> News {
         let armed = word(at, ARMED | QUEUED);
         if now & QUEUED == 0 {
             // The turner does not know of it. The push publishes this, and the waker.
             self.word.store(armed, Release);
-            return Ok(News::Push);
+            return News::Push;
         }
-        // It fired while it was queued: the turner may clear QUEUED meanwhile.
+        // It fired, or was cancelled, while it was queued: the turner may clear QUEUED meanwhile.
         loop {
             match self.word.compare_exchange_weak(now, armed, SeqCst, Acquire) {
-                Ok(_) if now & QUEUED == 0 => return Ok(News::Push),
-                Ok(_) => return Ok(News::Merged),
+                Ok(_) if now & QUEUED == 0 => return News::Push,
+                Ok(_) => return News::Merged,
                 Err(seen) => now = seen,
             }
         }
@@ -298,11 +313,13 @@ impl Slot {
         }
     }
 
-    /// The holder leaves, and gets its waker back if it is still here.
+    /// The holder leaves, and gets its waker back if it is still here. One that `keeps` stays, if the slot is
+    /// disarmed by this, or was idle.
     ///
     /// # Safety
-    /// The caller is the holder, and is none after this.
-    pub(crate) unsafe fn release(&self, ended: Ended) -> (Released, Option<Waker>) {
+    /// The caller is the holder, and is none after this unless the answer is `Kept`.
+    #[inline]
+    pub(crate) unsafe fn release(&self, ended: Ended, keeps: bool) -> (Released, Option<Waker>) {
         let mut now = self.word.load(Acquire);
         while now & PHASE == ARMED {
             // SAFETY: in ARMED the cell has a waker, and as its holder we keep anybody else from
@@ -310,20 +327,15 @@ impl Slot {
             let waker = self.waker.with(|cell| unsafe { (*cell).assume_init_read() });
             let waker = ManuallyDrop::new(waker);
             let linked = now & QUEUED != 0;
-            let phase = match ended {
-                Ended::Cancelled if !linked => CANCELLED_UNLINKED,
-                _ => ended as u64,
-            };
-            let next = now & !FLAGS | QUEUED | phase;
-            match self.word.compare_exchange_weak(now, next, AcqRel, Acquire) {
-                Ok(_) => {
-                    let goes = match phase {
-                        _ if linked => Released::Left,
-                        CANCELLED_UNLINKED => Released::Park,
-                        _ => Released::Push,
-                    };
-                    return (goes, Some(ManuallyDrop::into_inner(waker)));
+            let (flags, goes) = match ended {
+                Ended::Cancelled if keeps => {
+                    (if linked { IDLE | QUEUED } else { KEPT }, Released::Kept)
                 }
+                Ended::Cancelled if !linked => (CANCELLED_UNLINKED | QUEUED, Released::Park),
+                _ => (ended as u64 | QUEUED, if linked { Released::Left } else { Released::Push }),
+            };
+            match self.word.compare_exchange_weak(now, now & !FLAGS | flags, AcqRel, Acquire) {
+                Ok(_) => return (goes, Some(ManuallyDrop::into_inner(waker))),
                 Err(seen) => now = seen,
             }
         }
@@ -335,7 +347,7 @@ impl Slot {
                 Err(seen) => now = seen,
             }
         }
-        (Released::Free, None)
+        (if keeps { Released::Kept } else { Released::Free }, None)
     }
 
     /// Makes the caller the holder of a slot that was cancelled, and is still linked; whether that
@@ -372,6 +384,34 @@ impl Slot {
         if is_later(was) { News::Silent } else { News::Push }
     }
 
+    /// Arms a slot that was kept.
+    ///
+    /// # Safety
+    /// The caller has kept it.
+    #[inline]
+    pub(crate) unsafe fn arm_kept(&self, at: Ticks, waker: Waker) -> News {
+        // SAFETY: Cell Owner Invariant: the cell is empty and ours, as nothing is armed.
+        self.waker.with_mut(|cell| unsafe { (*cell).write(waker) });
+        // As long as the store has it, the turner comes past it at its old deadline.
+        let later = |was| at >= deadline(was);
+        let arm = |was| {
+            let armed = word(at, if later(was) { ARMED } else { ARMED | QUEUED });
+            (was & FLAGS == KEPT).then_some(armed)
+        };
+        match self.word.fetch_update(AcqRel, Acquire, arm) {
+            Ok(was) if later(was) => News::Silent,
+            Ok(_) => News::Push,
+            Err(idle) => self.arm_filled(at, idle),
+        }
+    }
+
+    /// Makes a slot idle that is kept and in the store; whether it was one. To be called by the turner, which
+    /// takes it out.
+    pub(crate) fn unfile_kept(&self) -> bool {
+        let idle = |word| (word & FLAGS == KEPT).then_some(IDLE);
+        self.word.fetch_update(AcqRel, Acquire, idle).is_ok()
+    }
+
     /// The deadline, if it is after `filed`, under which the store has the slot. To be called by the
     /// turner.
     pub(crate) fn moved_from(&self, filed: Ticks) -> Option<Ticks> {
@@ -400,7 +440,7 @@ impl Slot {
         debug_assert!(was & QUEUED != 0, "a linked slot is queued");
         match was & PHASE {
             ARMED | REPLACING => Command::Arm(deadline(was)),
-            IDLE | FIRING => Command::Nothing,
+            IDLE | FIRING => Command::Nothing(deadline(was)),
             _ => Command::free(was),
         }
     }
@@ -413,7 +453,8 @@ impl Slot {
                 ARMED => FIRING,
                 // The holder keeps the waker, and will find that its timer fired.
                 REPLACING => IDLE,
-                // The store has it no more: no deadline is a later one for whoever adopts it.
+                // The store has it no more: no deadline is a later one for whoever adopts it, or keeps it.
+                CANCELLED_UNLINKED if KEEPERS > 0 && word & QUEUED == 0 => return Some(IDLE),
                 CANCELLED_UNLINKED => {
                     return Some(self::word(Ticks::NEVER, QUEUED | CANCELLED_UNLINKED));
                 }
@@ -487,7 +528,7 @@ mod tests {
         // SAFETY: we hold it, until we release it.
         unsafe {
             assert_eq!(slot.arm(Ticks::new(5), waker()).unwrap(), News::Push);
-            assert_eq!(slot.release(Ended::Cancelled).0, Released::Left);
+            assert_eq!(slot.release(Ended::Cancelled, false).0, Released::Left);
         }
         slot
     }

@@ -16,7 +16,8 @@
 //! Each level has 64 buckets, twice as many as make up one bucket of the level above. So when time
 //! enters a bucket's predecessor, everything in that bucket fits into the level below, and can be
 //! moved there little by little: [`tidy`](Store::tidy) moves a few on each turn, so that no turn
-//! has to move a million at once.
+//! has to move a million at once. And what is due in the next span is moved into the heap in the same way, so
+//! that the first of a span need not wait until all of it is sorted.
 
 use core::ops::IndexMut;
 
@@ -206,8 +207,8 @@ pub struct WheelStore<M, const G: u32, const LEVELS: usize> {
     memory: M,
     near: u32,
     far: u32,
-    /// The current span. What is due in it or earlier is in the heap, what is later in a bucket
-    /// that starts later, unless [it is being sorted](Self::sorting).
+    /// The current span. What is due in it or earlier is in the heap, and some of what is due in the next;
+    /// what is later in a bucket that starts later, unless [it is being sorted](Self::sorting).
     span: u64,
     /// Whether the last call of `sort` was not done: there may be buckets that start now or before.
     sorting: bool,
@@ -235,10 +236,11 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
         }
     }
 
-    /// Files a node that is nowhere.
-    fn file(&mut self, index: u32, at: Ticks) {
+    /// Files a node that is nowhere; in the heap, if it is due in the span `near` or earlier.
+    #[inline]
+    fn file(&mut self, index: u32, at: Ticks, near: u64) {
         let span = at.get() >> G;
-        let Some(ahead) = span.checked_sub(self.span).filter(|ahead| *ahead > 0) else {
+        let Some(ahead) = span.checked_sub(self.span).filter(|_| span > near) else {
             self.memory.reserve_near(self.near + 1);
             self.near += 1;
             let (entries, nodes) = self.memory.parts();
@@ -318,7 +320,8 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
         let (entries, nodes) = self.memory.look();
         let first = |first: &HeapEntry| (first.at, first.index + 1, first.at);
         let mut earliest = entries.first().filter(|_| self.near > 0).map(first);
-        if earliest.is_some() && !self.sorting {
+        let in_span = |at: Ticks| at.get() >> G <= self.span;
+        if !self.sorting && earliest.is_some_and(|(at, ..)| in_span(at)) {
             return earliest;
         }
         for level in 0..LEVELS {
@@ -348,8 +351,9 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
         earliest
     }
 
-    /// Moves timers from a bucket to where they belong now, some `limit` or a few more; how many.
-    fn refile(&mut self, level: usize, bucket: usize, limit: usize) -> usize {
+    /// Moves timers from a bucket to where they belong now, some `limit` or a few more; how many. Those that are
+    /// due in the span `near` or earlier belong into the heap.
+    fn refile(&mut self, level: usize, bucket: usize, limit: usize, near: u64) -> usize {
         let mut heads = core::mem::take(&mut self.heads[level][bucket]);
         let mut moved = 0;
         while moved < limit && heads != [0; LISTS] {
@@ -365,7 +369,7 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
                 let index = core::mem::replace(head, node.next);
                 if index != 0 {
                     self.far -= 1;
-                    self.file(index - 1, node.at);
+                    self.file(index - 1, node.at, near);
                     moved += 1;
                 }
             }
@@ -390,7 +394,7 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> Store for WheelStore<M, 
         } else {
             self.remove(index);
         }
-        self.file(index, at);
+        self.file(index, at, self.span);
     }
 
     #[inline]
@@ -425,7 +429,7 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> Store for WheelStore<M, 
                 return false;
             }
             self.span = start;
-            moved += self.refile(level, bucket, steps - moved);
+            moved += self.refile(level, bucket, steps - moved, start);
         }
         self.sorting = false;
         self.span = target;
@@ -455,11 +459,16 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> Store for WheelStore<M, 
         if self.far == 0 {
             return;
         }
+        let following =
+            |span: u64, level: usize| ((span >> (BITS * level as u32)) + 1) as usize % BUCKETS;
+        let next = following(self.span, 0);
+        if self.occupied[0] & (1 << next) != 0 {
+            self.refile(0, next, steps.div_ceil(4), self.span + 1);
+        }
         for level in 1..LEVELS {
-            let following = (self.span >> (BITS * level as u32)) + 1;
-            let bucket = following as usize % BUCKETS;
+            let bucket = following(self.span, level);
             if self.occupied[level] & (1 << bucket) != 0 {
-                self.refile(level, bucket, steps);
+                self.refile(level, bucket, steps, self.span);
                 return;
             }
         }

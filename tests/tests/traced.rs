@@ -269,10 +269,10 @@ fn a_subscriber_that_panics_in_a_turn_does_not_end_the_thread() {
 fn a_subscriber_that_panics_when_the_thread_starts_does_not_end_it() {
     let timer = timer("panics-at-first");
     let task = Task::new();
-    let mut sleep = timer.sleep(Duration::from_millis(1));
-    if !poll(&mut sleep, &task) {
-        until(|| task.wakes() == 1);
-    }
+    let mut sleep = timer.sleep(HOUR);
+    assert!(!poll(&mut sleep, &task));
+    sleep.reset_after(Duration::from_millis(1));
+    until(|| task.wakes() == 1);
     let started = |told: &Told| told.is("the timer's thread started");
     until(|| told_by("panics-at-first").iter().any(started));
 }

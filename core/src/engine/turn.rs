@@ -254,14 +254,19 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         }
     }
 
-    /// If the backlog is through, makes a new one of what is queued and the slot that is parked. While
-    /// there is one, what is parked is left to be adopted, or a program that replaces its timeouts would
+    /// If the backlog is through, makes a new one of what is queued and the slot that is parked, and takes the
+    /// one that is kept out of the store. While there is one, either is left to be armed again, or a program that replaces its timeouts would
     /// queue them faster than they are applied.
     pub(super) fn take_news(&self, inside: &mut Inside<S>) {
         if inside.backlog == 0 {
             inside.backlog = self.producers.queue.take();
             if !self.producers.parked.is_empty() {
                 self.collect(inside);
+            }
+            if let Some(index) = self.producers.kept.index()
+                && self.slots.slot(index).unfile_kept()
+            {
+                inside.store.remove(index);
             }
         }
     }
@@ -303,8 +308,11 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             match command {
                 Command::Arm(at) => inside.store.set(index, at),
                 // Nothing is armed. The store may still have what was, before it was revived.
-                Command::Nothing => {
+                Command::Nothing(at) => {
                     inside.store.remove(index);
+                    if self.producers.kept.index() == Some(index) {
+                        inside.vain = inside.vain.max(at.mirrored());
+                    }
                 }
                 Command::Free(ended, at) => {
                     inside.store.remove(index);

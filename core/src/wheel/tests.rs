@@ -37,14 +37,14 @@ fn pop_due<S: Store>(wheel: &mut S, now: Ticks) -> Option<u32> {
     wheel.pop_due(now)
 }
 
-/// Every node is where it says: in the heap if it is due in the present span, otherwise in the
+/// Every node is where it says: in the heap if it is due in the present span, or maybe the next; otherwise in the
 /// list of a bucket that covers its deadline and begins later.
 fn sound<const G: u32, const LEVELS: usize>(wheel: &WheelStore<Vectors, G, LEVELS>) {
     let Vectors(entries, nodes) = &wheel.memory;
     let near = &entries[..wheel.near as usize];
     for (place, entry) in near.iter().enumerate() {
         assert_eq!(nodes[entry.index as usize].place, NEAR | place as u32);
-        assert!({ entry.at }.get() >> G <= wheel.span);
+        assert!({ entry.at }.get() >> G <= wheel.span + 1);
     }
     let mut far = 0;
     for (level, buckets) in wheel.heads.iter().enumerate() {
@@ -134,6 +134,41 @@ fn tidying_moves_the_next_bucket_down_before_its_time() {
         wheel.tidy(64);
         assert_eq!(wheel.occupied[level], 0);
         assert_eq!(wheel.len(), 64);
+        sound(&wheel);
+    }
+}
+
+#[test]
+fn tidying_sorts_the_next_span_before_it_begins() {
+    let mut wheel = wheel::<4, 12>();
+    // All are due in the second span of 16 ticks; the earliest last.
+    let at = |index: u32| Ticks::new(31 - u64::from(index) / 4);
+    (0..64).for_each(|index| wheel.set(index, at(index)));
+    for round in 1..=8 {
+        assert_eq!(wheel.next(), Some(Ticks::new(16)), "the earliest, or the span's beginning");
+        wheel.tidy(30);
+        assert_eq!(wheel.near, 8 * round, "a quarter of the steps, rounded up");
+        sound(&wheel);
+    }
+    assert_eq!((wheel.next(), wheel.far), (Some(Ticks::new(16)), 0));
+    assert_eq!(wheel.pop_due(Ticks::new(15)), None);
+    assert!(wheel.sort(at(0), 0), "nothing is left to do");
+    let popped: Vec<_> = std::iter::from_fn(|| wheel.pop_due(at(0))).map(at).collect();
+    assert!(popped.is_sorted() && popped.len() == 64);
+}
+
+#[test]
+fn what_is_sorted_ahead_hides_nothing_that_is_earlier() {
+    let mut wheel = wheel::<4, 12>();
+    wheel.set(0, Ticks::new(30));
+    wheel.tidy(4);
+    assert_eq!((wheel.near, wheel.far), (1, 0));
+    wheel.set(1, Ticks::new(20));
+    assert_eq!((wheel.near, wheel.next()), (1, Some(Ticks::new(20))));
+    wheel.set(2, Ticks::new(10));
+    assert_eq!((wheel.near, wheel.next()), (2, Some(Ticks::new(10))));
+    for index in [2, 1, 0] {
+        assert_eq!(pop_due(&mut wheel, Ticks::new(30)), Some(index));
         sound(&wheel);
     }
 }

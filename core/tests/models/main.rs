@@ -20,6 +20,7 @@ mod world;
 mod adopting;
 mod cancelling;
 mod draining;
+mod keeping;
 mod last_handle;
 mod registering;
 mod replacing;

@@ -56,7 +56,10 @@ type Engine<const N: usize> = Timer<Platform, N>;
 
 /// A timer with room for `N` sleeps. Clones are the same one.
 #[derive(Clone)]
-pub(crate) struct World<const N: usize>(Arc<Engine<N>>);
+pub(crate) struct World<const N: usize> {
+    timer: Arc<Engine<N>>,
+    keeps: bool,
+}
 
 pub(crate) type Sleep<const N: usize> = moirai_timer_core::Sleep<World<N>>;
 
@@ -73,15 +76,20 @@ impl<const N: usize> World<N> {
         let _ = format!("{timer:?}");
         // So that it is seen in order, as the core's are; see its `sync::modelled`.
         timer.driver().now.store(0, SeqCst);
-        World(Arc::new(timer))
+        World { timer: Arc::new(timer), keeps: false }
     }
 
     pub(crate) fn timer(&self) -> &Engine<N> {
-        &self.0
+        &self.timer
+    }
+
+    /// The same for its keeper. Sleeps of this are polled and dropped by one thread at a time.
+    pub(crate) fn keeper(&self) -> Self {
+        World { keeps: true, ..self.clone() }
     }
 
     pub(crate) fn set_clock(&self, to: u64) {
-        self.0.driver().now.store(to, SeqCst);
+        self.timer.driver().now.store(to, SeqCst);
     }
 
     /// A sleep that was not polled yet.
@@ -91,17 +99,17 @@ impl<const N: usize> World<N> {
 
     /// What the interrupt handler calls.
     pub(crate) fn on_alarm(&self) {
-        self.0.on_alarm();
+        self.timer.on_alarm();
     }
 
     /// Takes back the requests to be turned. For those that another call of the model answers.
     pub(crate) fn acknowledge(&self) {
-        self.0.driver().pended.store(false, SeqCst);
+        self.timer.driver().pended.store(false, SeqCst);
     }
 
     /// Lets the timer do what it asked for, until the clock has to advance.
     pub(crate) fn settle_now(&self) {
-        let driver = self.0.driver();
+        let driver = self.timer.driver();
         for round in 0.. {
             let due = driver.alarm.load(SeqCst) <= driver.now.load(SeqCst);
             if !driver.pended.swap(false, SeqCst) && !due {
@@ -117,7 +125,7 @@ impl<const N: usize> World<N> {
     /// `waiting` are the sleeps that are still armed. They and nobody else have to be woken, each
     /// when the clock reads its deadline.
     pub(crate) fn settle(&self, mut waiting: Vec<(&Task, &mut Sleep<N>)>) {
-        let driver = self.0.driver();
+        let driver = self.timer.driver();
         self.settle_now();
         loop {
             let now = driver.now.load(SeqCst);
@@ -137,14 +145,19 @@ impl<const N: usize> World<N> {
             driver.now.store(alarm, SeqCst);
             self.settle_now();
         }
-        let metrics = self.0.metrics().expect("nobody is inside");
+        let metrics = self.timer.metrics().expect("nobody is inside");
         assert_eq!(metrics.armed, 0, "{metrics:?}");
     }
 
     /// Asserts that all slots are in the pool; to be called when nothing is armed.
     pub(crate) fn assert_free(&self) {
+        self.assert_free_but(0);
+    }
+
+    /// Asserts that all slots but so many are in the pool.
+    pub(crate) fn assert_free_but(&self, kept: usize) {
         self.timer().drain();
-        let all: Vec<_> = (0..N).map(|_| self.sleep(1_000_000_000).reserved()).collect();
+        let all: Vec<_> = (kept..N).map(|_| self.sleep(1_000_000_000).reserved()).collect();
         assert!(all.iter().all(Result::is_ok), "a slot was lost");
         assert!(self.sleep(1_000_000_000).reserved().is_err(), "a slot was given back twice");
     }
@@ -224,7 +237,12 @@ unsafe impl<const N: usize> Handle for World<N> {
     }
 
     fn arm(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
-        self.timer().arm(at, waker)
+        if self.keeps {
+            // SAFETY: the models see to that, see `keeper`.
+            unsafe { self.timer().arm_as_keeper(at, waker) }
+        } else {
+            self.timer().arm(at, waker)
+        }
     }
 
     unsafe fn attend(&self, claim: &mut Claim, at: Ticks, waker: &Waker) -> bool {
@@ -239,7 +257,13 @@ unsafe impl<const N: usize> Handle for World<N> {
 
     unsafe fn release(&self, claim: Claim, completed: bool) {
         // SAFETY: as the caller's.
-        unsafe { self.timer().release(claim, completed) }
+        unsafe {
+            if self.keeps {
+                self.timer().release_as_keeper(claim, completed);
+            } else {
+                self.timer().release(claim, completed);
+            }
+        }
     }
 
     fn stranded(&self) {

@@ -248,6 +248,10 @@ impl Builder {
         Ok(Timer::from_core(Core::new(self)))
     }
 
+    pub(crate) fn is_limited(&self) -> bool {
+        self.capacity.is_some()
+    }
+
     /// How many slots each shard may have.
     pub(crate) fn share(&self) -> u32 {
         self.capacity.map_or(MOST, |capacity| capacity.div_ceil(self.shards) as u32)

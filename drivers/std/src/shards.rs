@@ -4,7 +4,7 @@ use std::sync::Weak;
 use std::task::Waker;
 use std::{mem, ptr};
 
-use moirai_timer_core::{Armed, Claim, Driver, Engine, RegisterError, Slots, Ticks};
+use moirai_timer_core::{Armed, Claim, Driver, Engine, Handle, RegisterError, Slots, Ticks};
 
 use crate::builder::{Builder, Drive};
 use crate::clock::{self, Clock};
@@ -92,6 +92,9 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     /// A power of two of them.
     pub(crate) shards: Box<[Shard]>,
+    /// The threads with a number below this are the keepers of the shards with their numbers. None, if the timer
+    /// may have only so many sleeps: others would find a slot less.
+    keepers: usize,
     pub(crate) parker: Arc<Parker>,
     config: Builder,
     /// The generation of the process in which a thread was started; see `fork`. 0: never.
@@ -138,6 +141,7 @@ impl Core {
             .collect();
         let core = Arc::new(Core {
             clock,
+            keepers: if config.is_limited() { 0 } else { config.shards },
             shards,
             parker,
             config,
@@ -156,6 +160,13 @@ impl Core {
         thread_number() & (self.shards.len() - 1)
     }
 
+    /// The number of the shard whose keeper this thread is.
+    #[inline]
+    fn keeper_of(&self) -> Option<usize> {
+        let number = thread_number();
+        (number < self.keepers).then_some(number)
+    }
+
     /// Asks this thread's shard for a claim, and, if it has none at hand, all of them.
     #[inline]
     pub(crate) fn claim_with(
@@ -164,7 +175,41 @@ impl Core {
     ) -> Result<Claim, RegisterError> {
         self.start()?;
         let home = self.home();
-        match ask(&self.shards[home]) {
+        self.or_by_force(home, ask(&self.shards[home]), ask)
+    }
+
+    #[inline]
+    pub(crate) fn arm(self: &Arc<Self>, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
+        let ask = |shard: &Shard| shard.arm_at_hand(at, waker);
+        let Some(home) = self.keeper_of() else { return self.claim_with(ask) };
+        self.start()?;
+        // SAFETY: no other thread has this number as its own, nor had it since this one has.
+        let answer = unsafe { self.shards[home].arm_as_keeper(at, waker) };
+        self.or_by_force(home, answer, ask)
+    }
+
+    /// # Safety
+    /// As of `Handle::release`.
+    #[inline]
+    pub(crate) unsafe fn release(&self, claim: Claim, completed: bool) {
+        let shard = self.shard(&claim);
+        if self.keeper_of() == Some(claim.shard() as usize) {
+            // SAFETY: as the caller's, and no other thread has this number as its own.
+            unsafe { shard.release_as_keeper(claim, completed) }
+        } else {
+            // SAFETY: as the caller's.
+            unsafe { shard.release(claim, completed) }
+        }
+    }
+
+    #[inline]
+    fn or_by_force(
+        &self,
+        home: usize,
+        answer: Result<Claim, RegisterError>,
+        ask: impl Fn(&Shard) -> Result<Claim, RegisterError>,
+    ) -> Result<Claim, RegisterError> {
+        match answer {
             Ok(claim) => Ok(claim.with_shard(home as u32)),
             Err(RegisterError::Full) => self.claim_by_force(home, ask),
             Err(error) => Err(error),

@@ -502,7 +502,7 @@ unsafe impl Handle for Timer {
 
     #[inline]
     fn arm(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
-        let claim = self.core().claim_with(|shard| shard.arm_at_hand(at, waker));
+        let claim = self.core().arm(at, waker);
         self.told();
         claim
     }
@@ -536,7 +536,7 @@ unsafe impl Handle for Timer {
     #[inline]
     unsafe fn release(&self, claim: Claim, completed: bool) {
         // SAFETY: as above.
-        unsafe { self.core().shard(&claim).release(claim, completed) }
+        unsafe { self.core().release(claim, completed) }
     }
 
     fn stranded(&self) {

@@ -25,8 +25,8 @@ use std::vec;
 use std::vec::Vec;
 
 use moirai_timer_core::{
-    Armed, Driver, Engine, Handle, HeapStore, Inline, Interval, ManualDriver, MissedTickBehavior,
-    Sleep, Slot, Store, Ticks, Timeout, WheelArrays, WheelStore,
+    Armed, Claim, Driver, Engine, Handle, HeapStore, Inline, Interval, ManualDriver,
+    MissedTickBehavior, RegisterError, Sleep, Slot, Store, Ticks, Timeout, WheelArrays, WheelStore,
 };
 use portable_atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -37,7 +37,7 @@ use super::oracle::{Kind, Oracle, Polled};
 use super::program::{Action, Program, Step};
 
 /// How many timers [`check`] runs a program on.
-pub const MACHINES: usize = 6;
+pub const MACHINES: usize = 7;
 
 /// Runs a program on every store.
 ///
@@ -50,6 +50,7 @@ pub fn check(program: &Program) {
     run::<_, 24>(wheel::<4, 12, 24>(), program);
     run::<_, 6>(wheel::<16, 9, 6>(), program);
     run::<_, 6>(wheel::<59, 1, 6>(), program);
+    run_keeping::<_, 7>(wheel::<4, 12, 7>(), program);
 }
 
 fn wheel<const G: u32, const LEVELS: usize, const N: usize>()
@@ -105,6 +106,112 @@ fn surviving<T>(body: impl FnOnce() -> T) -> Option<T> {
 
 type Timer<S, const N: usize> = Engine<Clock, [Slot; N], Checked<S>>;
 
+/// How a program reaches its timer.
+struct Hand<'a, S: Store, const N: usize> {
+    timer: &'a Timer<S, N>,
+    /// For the keeper: how many more slots it may hold. The timer has one more than those, as others may find
+    /// one less.
+    room: Option<&'a Cell<usize>>,
+}
+
+impl<S: Store, const N: usize> Clone for Hand<'_, S, N> {
+    fn clone(&self) -> Self {
+        Hand { ..*self }
+    }
+}
+
+impl<S: Store, const N: usize> Hand<'_, S, N> {
+    /// Has the keeper ask for a slot.
+    fn keeping(
+        &self,
+        room: &Cell<usize>,
+        ask: impl Fn() -> Result<Claim, RegisterError>,
+    ) -> Result<Claim, RegisterError> {
+        if room.get() == 0 && !self.timer.is_shut_down() {
+            return Err(RegisterError::Full);
+        }
+        let mut claim = ask();
+        while claim.as_ref().err() == Some(&RegisterError::Full) {
+            assert!(self.timer.drain().freed > 0, "a slot was lost");
+            claim = ask();
+        }
+        if claim.is_ok() {
+            room.set(room.get() - 1);
+        }
+        claim
+    }
+}
+
+// SAFETY: clones reach one engine, and so does the engine's own handle. The keeper is the one thread that a
+// program has.
+unsafe impl<S: Store, const N: usize> Handle for Hand<'_, S, N> {
+    type Instant = Ticks;
+
+    fn now(&self) -> Ticks {
+        self.timer.now()
+    }
+
+    fn ticks_in(&self, duration: Duration) -> u64 {
+        self.timer.ticks_in(duration)
+    }
+
+    fn duration_of(&self, ticks: u64) -> Duration {
+        self.timer.duration_of(ticks)
+    }
+
+    fn ticks_at(&self, at: Ticks) -> Ticks {
+        at
+    }
+
+    fn instant_at(&self, at: Ticks) -> Ticks {
+        at
+    }
+
+    fn claim(&self) -> Result<Claim, RegisterError> {
+        match self.room {
+            None => self.timer.claim(),
+            Some(room) => self.keeping(room, || self.timer.claim_at_hand()),
+        }
+    }
+
+    fn arm(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
+        match self.room {
+            None => self.timer.arm(at, waker),
+            // SAFETY: there is one thread.
+            Some(room) => self.keeping(room, || unsafe { self.timer.arm_as_keeper(at, waker) }),
+        }
+    }
+
+    unsafe fn attend(&self, claim: &mut Claim, at: Ticks, waker: &Waker) -> bool {
+        // SAFETY: as the caller's.
+        unsafe { self.timer.attend(claim, at, waker) }
+    }
+
+    unsafe fn move_to(&self, claim: &mut Claim, at: Ticks) {
+        // SAFETY: as the caller's.
+        unsafe { self.timer.move_to(claim, at) }
+    }
+
+    unsafe fn is_armed(&self, claim: &Claim) -> bool {
+        // SAFETY: as the caller's.
+        unsafe { self.timer.is_armed(claim) }
+    }
+
+    unsafe fn release(&self, claim: Claim, completed: bool) {
+        let Some(room) = self.room else {
+            // SAFETY: as the caller's.
+            return unsafe { self.timer.release(claim, completed) };
+        };
+        room.set(room.get() + 1);
+        // SAFETY: as the caller's, and there is one thread.
+        unsafe { self.timer.release_as_keeper(claim, completed) }
+    }
+
+    fn stranded(&self) {
+        self.timer.stranded();
+    }
+}
+
 /// A future that is ready when it is told.
 struct Gate(bool);
 
@@ -145,11 +252,14 @@ impl<H: Handle<Instant = Ticks>> Held<H> {
 
 struct Machine<'a, S: Store, const N: usize> {
     timer: &'a Timer<S, N>,
+    hand: Hand<'a, S, N>,
+    /// How many slots there are to be held.
+    slots: usize,
     wakers: [Waker; TASKS],
-    places: RefCell<Vec<Option<Held<&'a Timer<S, N>>>>>,
+    places: RefCell<Vec<Option<Held<Hand<'a, S, N>>>>>,
     /// The places that a call is under way on: wakers let them be.
     busy: Vec<Cell<bool>>,
-    hoard: RefCell<Vec<Sleep<&'a Timer<S, N>>>>,
+    hoard: RefCell<Vec<Sleep<Hand<'a, S, N>>>>,
     oracle: RefCell<Oracle>,
     when_woken: [Cell<Option<Action>>; TASKS],
     when_dropped: [Cell<Option<Action>>; TASKS],
@@ -222,6 +332,10 @@ impl<'a, S: Store, const N: usize> Machine<'a, S, N> {
         }
     }
 
+    fn sleep_until(&self, deadline: Ticks) -> Sleep<Hand<'a, S, N>> {
+        Sleep::at(self.hand.clone(), deadline)
+    }
+
     fn drop(&self, place: usize) {
         let held = self.places.borrow_mut()[place].take();
         self.call(|oracle| oracle.drop(place), || drop(held));
@@ -231,7 +345,7 @@ impl<'a, S: Store, const N: usize> Machine<'a, S, N> {
     fn put(
         &self,
         place: usize,
-        held: Held<&'a Timer<S, N>>,
+        held: Held<Hand<'a, S, N>>,
         deadline: Ticks,
         tolerance: u64,
         kind: Kind,
@@ -246,7 +360,7 @@ impl<'a, S: Store, const N: usize> Machine<'a, S, N> {
         &self,
         place: usize,
         expected: impl FnOnce(&mut Oracle) -> O,
-        call: impl FnOnce(&mut Held<&'a Timer<S, N>>) -> T,
+        call: impl FnOnce(&mut Held<Hand<'a, S, N>>) -> T,
     ) -> Option<(O, T)> {
         let mut held = self.places.borrow_mut()[place].take()?;
         let both = self.call(expected, || call(&mut held));
@@ -259,7 +373,7 @@ impl<'a, S: Store, const N: usize> Machine<'a, S, N> {
         match action {
             Action::Sleep(place, deadline, tolerance) => self.at(place, |place| {
                 let (deadline, tolerance) = (deadline.from(now), u64::from(tolerance));
-                let sleep = self.timer.sleep_until(deadline);
+                let sleep = self.sleep_until(deadline);
                 let sleep = sleep.with_tolerance(Duration::from_millis(tolerance));
                 self.put(place, Held::Sleep(sleep), deadline, tolerance, Kind::Sleep);
             }),
@@ -268,7 +382,7 @@ impl<'a, S: Store, const N: usize> Machine<'a, S, N> {
                 let deadline = deadline.from(now);
                 let (expected, got) = self.call(
                     |oracle| oracle.reserve(place, deadline),
-                    || self.timer.try_sleep_until(deadline),
+                    || self.sleep_until(deadline).reserved(),
                 );
                 assert_eq!(got.as_ref().err(), expected.as_ref().err());
                 self.places.borrow_mut()[place] = got.ok().map(Held::Sleep);
@@ -280,14 +394,15 @@ impl<'a, S: Store, const N: usize> Machine<'a, S, N> {
                     1 => MissedTickBehavior::Delay,
                     _ => MissedTickBehavior::Skip,
                 };
-                let mut interval = self.timer.interval_at(start, Duration::from_millis(period));
+                let mut interval =
+                    Interval::new(self.sleep_until(start), Duration::from_millis(period));
                 interval.set_missed_tick_behavior(missed);
                 let kind = Kind::Interval { period, missed };
                 self.put(place, Held::Interval(interval), start, 0, kind);
             }),
             Action::Timeout(place, deadline) => self.at(place, |place| {
                 let deadline = deadline.from(now);
-                let timeout = self.timer.timeout_at(deadline, Gate(false));
+                let timeout = Timeout::new(Gate(false), self.sleep_until(deadline));
                 let kind = Kind::Timeout { finished: false };
                 self.put(place, Held::Timeout(timeout), deadline, 0, kind);
             }),
@@ -346,7 +461,7 @@ impl<'a, S: Store, const N: usize> Machine<'a, S, N> {
             Action::Drop(place) => self.at(place, |place| self.drop(place)),
             Action::Fill => loop {
                 let (expected, got) =
-                    self.call(Oracle::hoard_one, || self.timer.try_sleep_until(Ticks::LAST));
+                    self.call(Oracle::hoard_one, || self.sleep_until(Ticks::LAST).reserved());
                 assert_eq!(got.as_ref().err(), expected.as_ref().err());
                 match got {
                     Ok(sleep) => self.hoard.borrow_mut().push(sleep),
@@ -467,26 +582,38 @@ impl<'a, S: Store, const N: usize> Machine<'a, S, N> {
         self.look();
         self.act(Action::Fill);
         if !self.oracle.borrow().is_shut_down() {
-            assert_eq!(self.hoard.borrow().len(), N);
+            assert_eq!(self.hoard.borrow().len(), self.slots);
         }
     }
 }
 
 fn run<S: Store, const N: usize>(store: S, program: &Program) {
+    run_with::<S, N>(store, None, program);
+}
+
+/// The same by the keeper, who can do with all slots but one.
+fn run_keeping<S: Store, const N: usize>(store: S, program: &Program) {
+    run_with::<S, N>(store, Some(Cell::new(N - 1)), program);
+}
+
+fn run_with<S: Store, const N: usize>(store: S, room: Option<Cell<usize>>, program: &Program) {
     let start = program.start.from(Ticks::ZERO).min(Ticks::LAST);
     let clock = Clock { manual: ManualDriver::at(start), late: AtomicU64::new(0) };
     let timer: Timer<S, N> =
         Engine::with_parts(clock, [const { Slot::new() }; N], Checked::new(store));
     let bells = array::from_fn(Bell::new);
     // More futures than slots, so that some find none.
-    let places = N + 3;
+    let slots = room.as_ref().map_or(N, Cell::get);
+    let places = slots + 3;
     let machine = Machine {
         timer: &timer,
+        hand: Hand { timer: &timer, room: room.as_ref() },
+        slots,
         wakers: bells.each_ref().map(Bell::waker),
         places: RefCell::new((0..places).map(|_| None).collect()),
         busy: vec![Cell::new(false); places],
         hoard: RefCell::new(vec![]),
-        oracle: RefCell::new(Oracle::new(start, N, places)),
+        oracle: RefCell::new(Oracle::new(start, slots, places)),
         when_woken: Default::default(),
         when_dropped: Default::default(),
         panics: Default::default(),

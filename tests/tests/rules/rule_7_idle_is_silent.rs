@@ -5,8 +5,9 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::task::Waker;
 
-use moirai_timer_core::{ManualDriver, Ticks, Timer};
+use moirai_timer_core::{Handle, ManualDriver, Ticks, Timer};
 use moirai_timer_tests::Task;
 
 /// Interrupts until nothing is armed any more, following the alarm.
@@ -68,6 +69,54 @@ fn a_thousand_timeouts_that_end_early_are_almost_silent() {
     count += interrupts(&timer);
     assert!(count <= 4, "{count} interrupts for nothing");
     assert_eq!((timer.driver().alarm(), task.wakes()), (None, 0));
+}
+
+/// The same for the thread that keeps its slot.
+#[test]
+fn timeouts_in_a_slot_that_is_kept_are_almost_silent() {
+    let timer = Timer::<ManualDriver, 64>::new(ManualDriver::new());
+    let replace = |ahead| {
+        // SAFETY: there is one thread, and the claim comes from there.
+        unsafe {
+            let at = timer.now().after(ahead);
+            let claim = timer.arm_as_keeper(at, Waker::noop()).expect("there is room");
+            timer.release_as_keeper(claim, false);
+        }
+    };
+    let mut count = 0;
+    for _ in 0..1_000 {
+        replace(30_000);
+        timer.driver().advance(1);
+        while timer.driver().take_interrupt() {
+            timer.on_alarm();
+            count += 1;
+        }
+    }
+    count += interrupts(&timer);
+    assert!(count <= 4, "{count} interrupts for nothing");
+    assert_eq!(timer.driver().alarm(), None);
+}
+
+/// Nor is there anything to be told when a thread waits for the time for which it has waited before.
+#[test]
+fn the_same_deadline_in_a_slot_that_is_kept_is_no_command() {
+    let timer = Timer::<ManualDriver, 64>::new(ManualDriver::new());
+    let arm = |at| {
+        // SAFETY: there is one thread.
+        unsafe { timer.arm_as_keeper(Ticks::new(at), Waker::noop()) }.expect("there is room")
+    };
+    for (again, commands) in [(30, 0), (31, 0), (29, 1)] {
+        let first = arm(30);
+        assert_eq!(timer.drain().applied, 1);
+        // SAFETY: there is one thread, and the claims come from there.
+        unsafe {
+            timer.release_as_keeper(first, false);
+            let second = arm(again);
+            assert_eq!(timer.drain().applied, commands, "at {again} in the place of 30");
+            Handle::release(&&timer, second, false);
+            timer.drain();
+        }
+    }
 }
 
 /// Connections have long timeouts that are replaced now and then, and their requests short ones that are never

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::*};
 
 pub(crate) use std::hint::spin_loop;
 pub(crate) use std::{sync, thread};
@@ -27,12 +27,17 @@ const NUMBERS: u32 = 256;
 
 static NUMBERS_IN_USE: Numbers = Numbers([const { AtomicU64::new(0) }; NUMBERS as usize / 64]);
 
-/// A number that no other thread has, while there are not more than 256; the lowest. A thread that ends
-/// leaves it to the next, which finds the memory of its shard in the cache, and its timers' slots.
+/// In the number of a thread that others may have as well: there are more than 256, or this one is ending.
+const SHARED: u32 = 1 << 31;
+
+// One that is dropped would have to be looked at each time whether it has been.
+thread_local!(static NUMBER: Cell<u32> = const { Cell::new(u32::MAX) });
+
+/// The lowest number that no other thread has; one of 2^31 or more, whose last byte others have as well, if
+/// there is none. A thread that ends leaves it to the next, which finds the memory of its shard in the cache,
+/// its timers' slots, and what they keep for it.
 #[inline]
 pub(crate) fn thread_number() -> usize {
-    // One that is dropped would have to be looked at each time whether it has been.
-    thread_local!(static NUMBER: Cell<u32> = const { Cell::new(u32::MAX) });
     NUMBER.with(|number| {
         if number.get() == u32::MAX {
             number.set(lease());
@@ -48,16 +53,20 @@ fn lease() -> u32 {
 
     impl Drop for Lease {
         fn drop(&mut self) {
+            // What is dropped after this, as the thread ends, must not take it for its own.
+            NUMBER.set(self.0 | SHARED);
             NUMBERS_IN_USE.give(self.0);
         }
     }
 
     thread_local!(static LEASE: Cell<Option<Lease>> = const { Cell::new(None) });
-    let Some(number) = NUMBERS_IN_USE.take() else { return shared() };
-    // If the thread is ending, the number is free again at once, and shared.
+    let Some(number) = NUMBERS_IN_USE.take() else { return shared() | SHARED };
+    // If the thread is ending, the number is free again at once.
     let lease = Lease(number);
-    let _ = LEASE.try_with(|place| place.set(Some(lease)));
-    number
+    match LEASE.try_with(|place| place.set(Some(lease))) {
+        Ok(()) => number,
+        Err(_) => number | SHARED,
+    }
 }
 
 /// A number that others have as well.
@@ -70,17 +79,17 @@ fn shared() -> u32 {
 struct Numbers([AtomicU64; NUMBERS as usize / 64]);
 
 impl Numbers {
-    /// The lowest that is free.
+    /// The lowest that is free. Whoever gets it sees what the thread did that had it before.
     fn take(&self) -> Option<u32> {
         self.0.iter().zip(0..).find_map(|(word, place)| {
             let lowest = |taken: u64| (taken != u64::MAX).then(|| taken | (taken + 1));
-            let before = word.fetch_update(Relaxed, Relaxed, lowest).ok()?;
+            let before = word.fetch_update(Acquire, Relaxed, lowest).ok()?;
             Some(place * 64 + before.trailing_ones())
         })
     }
 
     fn give(&self, number: u32) {
-        self.0[number as usize / 64].fetch_and(!(1 << (number % 64)), Relaxed);
+        self.0[number as usize / 64].fetch_and(!(1 << (number % 64)), Release);
     }
 }
 
@@ -110,16 +119,46 @@ mod tests {
         }
         let free = NUMBERS_IN_USE.take().expect("those that ended have left theirs");
         NUMBERS_IN_USE.give(free);
-        let barrier = sync::Barrier::new(8);
-        let numbers: HashSet<_> = thread::scope(|scope| {
+        let barrier = sync::Barrier::new(300);
+        let mut numbers: Vec<_> = thread::scope(|scope| {
             let number = || {
                 let number = thread_number();
                 barrier.wait();
                 number
             };
-            let threads = [(); 8].map(|()| scope.spawn(number));
+            let threads: Vec<_> = (0..300).map(|_| scope.spawn(number)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
-        assert_eq!(numbers.len(), 8);
+        let all = numbers.len();
+        numbers.retain(|number| *number < SHARED as usize);
+        assert!(numbers.iter().all(|number| *number < NUMBERS as usize));
+        assert!((8..=NUMBERS as usize).contains(&numbers.len()), "{} of {all}", numbers.len());
+        let different: HashSet<_> = numbers.iter().collect();
+        assert_eq!(different.len(), numbers.len(), "two have one number for their own");
+    }
+
+    /// In which order its locals are dropped nobody says: one is made before its number, one after.
+    #[test]
+    fn a_thread_that_ends_has_its_number_no_more() {
+        struct Last(sync::mpsc::Sender<usize>);
+        impl Drop for Last {
+            fn drop(&mut self) {
+                self.0.send(thread_number()).unwrap();
+            }
+        }
+        thread_local! {
+            static BEFORE: Cell<Option<Last>> = const { Cell::new(None) };
+            static AFTER: Cell<Option<Last>> = const { Cell::new(None) };
+        }
+        let (sender, numbers) = sync::mpsc::channel();
+        let locals = move || {
+            BEFORE.set(Some(Last(sender.clone())));
+            let number = thread_number();
+            AFTER.set(Some(Last(sender)));
+            number
+        };
+        let own = thread::spawn(locals).join().unwrap();
+        let [first, last] = [numbers.recv().unwrap(), numbers.recv().unwrap()];
+        assert_eq!((first, last), (own, own | SHARED as usize));
     }
 }
