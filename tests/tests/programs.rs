@@ -7,10 +7,11 @@ use std::fs;
 use std::path::Path;
 
 use arbitrary::{Arbitrary, Unstructured};
-use moirai_timer_tests::model::{Action, Deadline, MACHINES, Program, Step, check};
+use moirai_timer_tests::model::{Action, Deadline, Program, Step, check};
 use proptest::prelude::*;
+use proptest::test_runner::RngAlgorithm;
 
-/// Steps over all programs and timers: one that is made counts once for each of the [`MACHINES`].
+/// Steps over all programs. Each program runs on seven timers.
 const STEPS: usize = 1_000_000;
 /// Steps of the longest program; on average it is half of that.
 const LONGEST: usize = 240;
@@ -93,8 +94,10 @@ fn program() -> impl Strategy<Value = Program> {
 }
 
 fn config() -> ProptestConfig {
-    let cases = (STEPS / (LONGEST / 2) / MACHINES) as u32;
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    let cases = (STEPS / (LONGEST / 2)) as u32;
+    // The other algorithm, not optimised, takes three quarters of the time.
+    let rng_algorithm = RngAlgorithm::XorShift;
+    ProptestConfig { cases, rng_algorithm, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {

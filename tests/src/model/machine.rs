@@ -36,10 +36,7 @@ use super::checked::{Checked, EXACT};
 use super::oracle::{Kind, Oracle, Polled};
 use super::program::{Action, Program, Step};
 
-/// How many timers [`check`] runs a program on.
-pub const MACHINES: usize = 7;
-
-/// Runs a program on every store.
+/// Runs a program on every store, and by a keeper.
 ///
 /// # Panics
 /// If any of them does not do what the oracle says.

@@ -15,7 +15,7 @@ mod machine;
 mod oracle;
 mod program;
 
-pub use machine::{MACHINES, check};
+pub use machine::check;
 pub use program::{Action, Deadline, Program, Step};
 
 /// How many tasks a program has.
