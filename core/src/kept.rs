@@ -20,7 +20,7 @@ pub(crate) struct Kept([Place; KEEPERS]);
 struct Place {
     /// Index plus one of the slot; 0: none.
     slot: AtomicU32,
-    /// How many sleeps were cancelled here.
+    /// How many sleeps were cancelled here of which the turner did not hear.
     cancelled: AtomicU64,
 }
 
@@ -35,12 +35,10 @@ impl Kept {
         self.0.iter().any(|place| place.slot.load(Relaxed) == 0)
     }
 
-    /// For the keeper, if there is room. `cancelled`: a sleep has ended by this.
+    /// For the keeper, if there is room.
     #[inline]
-    pub(crate) fn keep(&self, index: u32, cancelled: bool) {
+    pub(crate) fn keep(&self, index: u32) {
         for place in &self.0 {
-            let before = place.cancelled.load(Relaxed);
-            place.cancelled.store(before + u64::from(cancelled), Relaxed);
             // With what its holder knew: that there is a slot at this index.
             place.slot.store(index + 1, Release);
         }
@@ -55,13 +53,21 @@ impl Kept {
         Some(index)
     }
 
+    /// For the keeper: counts a sleep that was cancelled here, and of which the turner does not hear.
+    #[inline]
+    pub(crate) fn count(&self) {
+        for place in &self.0 {
+            place.cancelled.store(place.cancelled.load(Relaxed) + 1, Relaxed);
+        }
+    }
+
     /// For the turner: the slot that is, or was, here.
     #[inline]
     pub(crate) fn index(&self) -> Option<u32> {
         self.0.first()?.slot.load(Acquire).checked_sub(1)
     }
 
-    /// How many sleeps were cancelled here.
+    /// How many were counted.
     pub(crate) fn cancelled(&self) -> u64 {
         self.0.iter().map(|place| place.cancelled.load(Relaxed)).sum()
     }

@@ -11,10 +11,11 @@
 //! | phase | meaning | left by |
 //! |---|---|---|
 //! | `IDLE` | nothing is armed (all zeros: a slot needs no set-up) | holder: `ARMED`, released |
-//! | `ARMED` | to be woken at the deadline | holder: `REPLACING`, released; turner: `FIRING` |
+//! | `ARMED` | to be woken at the deadline | holder: `REPLACING`, released, kept; turner: `FIRING` |
 //! | `REPLACING` | the holder is changing the waker | holder: `ARMED`; turner: `IDLE` |
 //! | `FIRING` | the turner is moving the waker out | turner: `IDLE`; holder: released |
 //! | released | the holder is gone (four phases, which say how it ended) | turner: back to the pool; new holder: `IDLE`, `ARMED` |
+//! | kept | cancelled, and the holder is still there (see below) | holder: `ARMED`; turner: `IDLE` |
 //!
 //! *Queued* says that the slot is linked in the command queue, or that somebody has it who is about
 //! to link it, or to adopt it. The holder sets it, together with the news that the turner has to
@@ -30,9 +31,10 @@
 //! earlier, that is a later deadline as any other, and *queued* is taken back. If the old one has come up
 //! meanwhile, the turner has put *never* in its place: the store has the slot no more, and it is linked.
 //!
-//! The holder may also stay, and **keep** the slot for its next deadline (see `kept`): cancelled, it is idle
-//! if it is linked, or else the phase of a parked one without *queued*. Then the store has it, and the
-//! turner, which takes it out there, makes it idle.
+//! The holder may also stay, and **keep** the slot for its next deadline (see `kept`). If it is in the store, it
+//! has the phase of a parked one, without *queued*: the turner makes it idle, and takes it out. If it is linked,
+//! it is idle, with the deadline that it had; all others that are idle and queued have none, so the turner knows
+//! what was cancelled there.
 //!
 //! A *later* deadline is no news. The holder changes the word, and the turner finds out when the
 //! old deadline comes up in the store.
@@ -176,8 +178,10 @@ pub(crate) enum Command {
     Arm(Ticks),
     /// The holder is gone: free it. It was armed for this deadline, unless it was not.
     Free(Ended, Ticks),
-    /// It fired while it was queued, or was armed for this deadline, and is kept.
-    Nothing(Ticks),
+    /// It fired while it was queued, or was revived and is not armed yet.
+    Nothing,
+    /// It was armed for this deadline, and is kept.
+    Disarm(Ticks),
 }
 
 /// What the turner finds when a slot's key comes up in the store.
@@ -187,8 +191,10 @@ pub(crate) enum Expired {
     Fired { at: Ticks, waker: Option<Waker>, free: bool },
     /// The holder has moved the deadline further away.
     Later(Ticks),
-    /// The holder released it, and its command is under way, or it is parked; or keeps it, disarmed.
+    /// The holder released it, and its command is under way, or it is parked.
     Released,
+    /// The holder keeps it, disarmed.
+    Disarmed,
 }
 
 impl Slot {
@@ -214,23 +220,24 @@ impl Slot {
         }
         // SAFETY: Cell Owner Invariant: the phase is IDLE, which only the holder leaves.
         self.waker.with_mut(|cell| unsafe { (*cell).write(waker) });
-        Ok(self.arm_filled(at, now))
+        Ok(self.arm_filled(at, now).0)
     }
 
-    /// Arms the slot, which is idle, and was seen as `now`; its cell has a waker.
+    /// Arms the slot, which is idle, and was seen as `now`; its cell has a waker. Also whether the turner was
+    /// about to hear that it was cancelled, and will not.
     #[inline]
-    fn arm_filled(&self, at: Ticks, mut now: u64) -> News {
+    fn arm_filled(&self, at: Ticks, mut now: u64) -> (News, bool) {
         let armed = word(at, ARMED | QUEUED);
         if now & QUEUED == 0 {
             // The turner does not know of it. The push publishes this, and the waker.
             self.word.store(armed, Release);
-            return News::Push;
+            return (News::Push, false);
         }
         // It fired, or was cancelled, while it was queued: the turner may clear QUEUED meanwhile.
         loop {
             match self.word.compare_exchange_weak(now, armed, SeqCst, Acquire) {
-                Ok(_) if now & QUEUED == 0 => return News::Push,
-                Ok(_) => return News::Merged,
+                Ok(_) if now & QUEUED == 0 => return (News::Push, false),
+                Ok(_) => return (News::Merged, deadline(now) > Ticks::ZERO),
                 Err(seen) => now = seen,
             }
         }
@@ -328,7 +335,8 @@ impl Slot {
             let waker = ManuallyDrop::new(waker);
             let linked = now & QUEUED != 0;
             let (flags, goes) = match ended {
-                Ended::Cancelled if keeps => {
+                // (One that was reset to the beginning of time would look as if it had fired.)
+                Ended::Cancelled if keeps && deadline(now) > Ticks::ZERO => {
                     (if linked { IDLE | QUEUED } else { KEPT }, Released::Kept)
                 }
                 Ended::Cancelled if !linked => (CANCELLED_UNLINKED | QUEUED, Released::Park),
@@ -384,12 +392,12 @@ impl Slot {
         if is_later(was) { News::Silent } else { News::Push }
     }
 
-    /// Arms a slot that was kept.
+    /// Arms a slot that was kept. Also whether a sleep was cancelled there of which the turner does not hear.
     ///
     /// # Safety
     /// The caller has kept it.
     #[inline]
-    pub(crate) unsafe fn arm_kept(&self, at: Ticks, waker: Waker) -> News {
+    pub(crate) unsafe fn arm_kept(&self, at: Ticks, waker: Waker) -> (News, bool) {
         // SAFETY: Cell Owner Invariant: the cell is empty and ours, as nothing is armed.
         self.waker.with_mut(|cell| unsafe { (*cell).write(waker) });
         // As long as the store has it, the turner comes past it at its old deadline.
@@ -399,8 +407,8 @@ impl Slot {
             (was & FLAGS == KEPT).then_some(armed)
         };
         match self.word.fetch_update(AcqRel, Acquire, arm) {
-            Ok(was) if later(was) => News::Silent,
-            Ok(_) => News::Push,
+            Ok(was) if later(was) => (News::Silent, true),
+            Ok(_) => (News::Push, true),
             Err(idle) => self.arm_filled(at, idle),
         }
     }
@@ -440,7 +448,8 @@ impl Slot {
         debug_assert!(was & QUEUED != 0, "a linked slot is queued");
         match was & PHASE {
             ARMED | REPLACING => Command::Arm(deadline(was)),
-            IDLE | FIRING => Command::Nothing(deadline(was)),
+            IDLE if KEEPERS > 0 && deadline(was) > Ticks::ZERO => Command::Disarm(deadline(was)),
+            IDLE | FIRING => Command::Nothing,
             _ => Command::free(was),
         }
     }
@@ -454,16 +463,17 @@ impl Slot {
                 // The holder keeps the waker, and will find that its timer fired.
                 REPLACING => IDLE,
                 // The store has it no more: no deadline is a later one for whoever adopts it, or keeps it.
-                CANCELLED_UNLINKED if KEEPERS > 0 && word & QUEUED == 0 => return Some(IDLE),
+                CANCELLED_UNLINKED if KEEPERS > 0 && word & FLAGS == KEPT => return Some(IDLE),
                 CANCELLED_UNLINKED => {
                     return Some(self::word(Ticks::NEVER, QUEUED | CANCELLED_UNLINKED));
                 }
                 _ => return None,
             };
-            (deadline(word) <= now).then_some(word & !PHASE | phase)
+            (deadline(word) <= now).then_some(word & QUEUED | phase)
         };
         let at = match self.word.fetch_update(AcqRel, Acquire, fire) {
             Ok(was) if was & PHASE == ARMED => deadline(was),
+            Ok(was) if KEEPERS > 0 && was & FLAGS == KEPT => return Expired::Disarmed,
             Ok(was) if was & PHASE == CANCELLED_UNLINKED => return Expired::Released,
             Ok(was) => return Expired::Fired { at: deadline(was), waker: None, free: false },
             Err(was) if matches!(was & PHASE, ARMED | REPLACING) => {

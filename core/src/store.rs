@@ -97,7 +97,7 @@ pub trait Store {
         None
     }
 
-    /// Does some of the work that comes up later, `steps` at most.
+    /// Does some of the work that comes up later: some `steps`, or a few more.
     fn tidy(&mut self, steps: usize) {
         let _ = steps;
     }

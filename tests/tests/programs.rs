@@ -150,3 +150,25 @@ fn a_tolerance_beyond_the_clock_ends_at_its_last_tick() {
     let steps = actions.map(Step::Do).into_iter().chain([Step::Interrupt]);
     check(&Program { start: Deadline::Near(0), watched: false, steps: steps.collect() });
 }
+
+/// A waker makes a sleep due within the turn that wakes it, and that turn comes back at once, for the time of
+/// a sleep that was dropped.
+#[test]
+fn a_sleep_that_is_made_due_in_a_turn_may_be_woken_in_it() {
+    use Action::*;
+    use Deadline::*;
+    let far = Edge { bits: 19, ahead: 33, beside: 0 };
+    let steps = [
+        Step::Do(Sleep(3, far, 0)),
+        Step::WhenWoken(0, Reset(3, Past(0))),
+        Step::Do(Sleep(2, Near(1), 0)),
+        Step::Do(Poll(3, 0)),
+        Step::Do(Sleep(0, Near(1), 0)),
+        Step::Do(Poll(2, 0)),
+        Step::Do(Poll(0, 0)),
+        Step::Advance(Near(1)),
+        Step::Do(Sleep(2, Past(0), 0)),
+        Step::Interrupt,
+    ];
+    check(&Program { start: Near(0), watched: false, steps: steps.into() });
+}

@@ -103,8 +103,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     ///
     /// # Safety
     /// Calls of this and [`release_as_keeper`](Self::release_as_keeper) on one timer never overlap, as those of
-    /// two threads or of a signal handler could, and each happens before the next. (What a waker calls when it is
-    /// cloned or dropped in one of them may be another.)
+    /// two threads or of a signal handler could, and each happens before the next. (One of them may clone or drop a
+    /// waker, or call [`Driver::pend`]; what these call may be another.)
     ///
     /// ```
     /// # use core::task::Waker;
@@ -127,7 +127,11 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         let Some(index) = self.producers.kept.take() else { return self.arm_any(at, waker) };
         let slot = self.slots.slot(index);
         // SAFETY: it was kept by us.
-        let news = unsafe { slot.arm_kept(at, waker) };
+        let (news, unheard) = unsafe { slot.arm_kept(at, waker) };
+        if unheard {
+            self.producers.kept.count();
+        }
+        // Last, as it may pend, and the driver may do anything then.
         self.tell(slot, index, news, at);
         Ok(Claim::new(index))
     }
@@ -166,7 +170,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             Released::Push => self.push(slot, index),
             Released::Park => self.park(index),
             Released::Left => self.producers.cancelled.store(index + 1, Release),
-            Released::Kept => self.producers.kept.keep(index, waker.is_some()),
+            Released::Kept => self.producers.kept.keep(index),
         }
         // Last, because it runs code of the task's.
         drop(waker);

@@ -240,6 +240,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         match self.slots.slot(index).expire(now) {
             Expired::Later(at) => inside.store.set(index, at),
             Expired::Released => {}
+            Expired::Disarmed => inside.cancelled += 1,
             Expired::Fired { at, waker, free } => {
                 inside.fired += 1;
                 // First, so that it is not dropped in here if what follows panics.
@@ -267,6 +268,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                 && self.slots.slot(index).unfile_kept()
             {
                 inside.store.remove(index);
+                inside.cancelled += 1;
             }
         }
     }
@@ -308,11 +310,13 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             match command {
                 Command::Arm(at) => inside.store.set(index, at),
                 // Nothing is armed. The store may still have what was, before it was revived.
-                Command::Nothing(at) => {
+                Command::Nothing => {
                     inside.store.remove(index);
-                    if self.producers.kept.index() == Some(index) {
-                        inside.vain = inside.vain.max(at.mirrored());
-                    }
+                }
+                Command::Disarm(at) => {
+                    inside.store.remove(index);
+                    inside.vain = inside.vain.max(at.mirrored());
+                    inside.cancelled += 1;
                 }
                 Command::Free(ended, at) => {
                     inside.store.remove(index);

@@ -145,10 +145,10 @@ fn keeping_against_filing() {
     bounded(5, keeping_against_turn(Seen::No, 5, 0));
 }
 
-/// One thread after another is the keeper.
+/// One thread after another is the keeper. (No ordering of what is kept makes a difference here: the slots of
+/// an array are there all the time. Those of the std timer are not.)
 ///
-/// Goes red when `keep` gives the slot with less than a release: not to the next keeper, who has more to
-/// rely on, but to the turn.
+/// Goes red when `take` leaves the slot where it was.
 #[test]
 fn keepers_one_after_another() {
     loom::model(|| {
@@ -175,4 +175,50 @@ fn keepers_one_after_another() {
         drop(sleep);
         world.assert_free_but(1);
     });
+}
+
+/// Somebody counts, while the keeper drops a sleep that a turn has seen, or not, and arms the next.
+fn counting_against_the_keeper(seen: Seen) {
+    loom::model(move || {
+        let world = World::<1>::new();
+        let task = Task::new();
+        let mut first = world.keeper().sleep(10);
+        assert!(task.polls(&mut first).is_pending());
+        if seen == Seen::Filed {
+            world.settle_now();
+        }
+        let keeper = thread::spawn({
+            let (task, mut next) = (task.clone(), world.keeper().sleep(20));
+            move || {
+                drop(first);
+                assert!(task.polls(&mut next).is_pending());
+                next
+            }
+        });
+        let meanwhile = world.timer().metrics().expect("nobody turns");
+        let next = keeper.join().unwrap();
+        let both = world.timer().metrics().expect("nobody turns");
+        assert_eq!((both.armed, both.cancelled, both.registered), (1, 1, 2));
+        assert!(meanwhile.registered <= 2 && meanwhile.cancelled <= 1, "{meanwhile:?}");
+        drop(next);
+        let none = world.timer().metrics().expect("nobody turns");
+        assert_eq!((none.armed, none.cancelled), (0, 2), "before its time has come");
+        assert_eq!(task.wakers(), 0);
+        world.acknowledge();
+        world.assert_free_but(1);
+    });
+}
+
+/// Goes red when the keeper counts a sleep that it drops; when what is kept stays in the store until its time
+/// has come.
+#[test]
+fn counting_against_keeping() {
+    counting_against_the_keeper(Seen::Filed);
+}
+
+/// Goes red when the turner does not count what was cancelled before it was filed, or counts what the keeper
+/// has counted.
+#[test]
+fn counting_against_keeping_what_is_queued() {
+    counting_against_the_keeper(Seen::No);
 }

@@ -67,8 +67,16 @@ pub(super) struct Oracle {
     left: Ticks,
     /// Where the store may have those of them that were cancelled.
     cancelled_at: Vec<Ticks>,
-    /// The wake-ups that each call which is under way still owes; the innermost call comes last.
-    owed: Vec<Vec<Wake>>,
+    /// The calls that are under way; the innermost comes last.
+    calls: Vec<Call>,
+}
+
+#[derive(Debug, Default)]
+struct Call {
+    /// Whether it turns the timer.
+    turns: bool,
+    /// The wake-ups that it still owes.
+    owed: Vec<Wake>,
 }
 
 impl Oracle {
@@ -85,7 +93,7 @@ impl Oracle {
             late: 0,
             left: Ticks::NEVER,
             cancelled_at: vec![],
-            owed: vec![],
+            calls: vec![],
         }
     }
 
@@ -196,6 +204,7 @@ impl Oracle {
     /// Everything that is due is to be woken, now.
     pub(super) fn turn(&mut self) {
         let now = self.now;
+        self.call().turns = true;
         self.left = Ticks::NEVER;
         self.cancelled_at.clear();
         let mut due = vec![];
@@ -215,29 +224,53 @@ impl Oracle {
 
     /// A call begins; what it owes is counted from here.
     pub(super) fn begin(&mut self) {
-        self.owed.push(vec![]);
+        self.calls.push(Call::default());
     }
 
     /// The call has ended, and must have woken everybody.
     pub(super) fn end(&mut self) {
-        let owed = self.owed.pop().expect("a call was under way");
+        let Call { owed, .. } = self.calls.pop().expect("a call was under way");
         assert!(owed.is_empty(), "not woken: {owed:?} at {:?}", self.now);
     }
 
     fn owe(&mut self, wake: Wake) {
-        self.owed.last_mut().expect("a call is under way").push(wake);
+        self.call().owed.push(wake);
+    }
+
+    fn call(&mut self) -> &mut Call {
+        self.calls.last_mut().expect("nobody is woken but in a call")
     }
 
     /// This task was woken. Earlier deadlines come first; among equal ones, any does. A sleep that
     /// was moved further away, and is due all the same, may come where it would have come before. A
     /// task does not tell for which of its sleeps it was woken: for the earliest that fits.
     pub(super) fn woken(&mut self, task: usize) {
-        let owed = self.owed.last_mut().expect("nobody is woken but in a call");
+        let owed = &mut self.call().owed;
         let first = owed.iter().map(|wake| wake.at).min();
         let is_next = |wake: &Wake| wake.task == task && Some(wake.from) <= first;
         let fitting = (0..owed.len()).filter(|&index| is_next(&owed[index]));
-        let next = fitting.min_by_key(|&index| owed[index].at);
-        owed.swap_remove(next.unwrap_or_else(|| panic!("{task} was woken instead of {owed:?}")));
+        match fitting.min_by_key(|&index| owed[index].at) {
+            Some(next) => drop(owed.swap_remove(next)),
+            None => self.woken_already(task),
+        }
+    }
+
+    /// A waker has made it due in a turn, which has come round again. It need not have: there is another turn
+    /// to come.
+    fn woken_already(&mut self, task: usize) {
+        let now = self.now;
+        let Call { turns, ref owed } = *self.call();
+        assert!(turns && owed.is_empty(), "{task} was woken instead of {owed:?}");
+        let due = |future: &&mut Future| {
+            future.alarm() <= now && future.armed.as_ref().is_some_and(|armed| armed.task == task)
+        };
+        let futures = self.places.iter_mut().flatten().filter(due);
+        let future = futures.min_by_key(|future| future.alarm());
+        let future =
+            future.unwrap_or_else(|| panic!("{task} was woken, and nothing of it was due"));
+        future.armed = None;
+        self.fired += 1;
+        self.late += now.since(future.alarm());
     }
 
     // ---- what must be true ----
