@@ -255,9 +255,9 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         }
     }
 
-    /// If the backlog is through, makes a new one of what is queued and the slot that is parked, and takes the
-    /// one that is kept out of the store. While there is one, either is left to be armed again, or a program that replaces its timeouts would
-    /// queue them faster than they are applied.
+    /// If the backlog is through, makes a new one of what is queued and the slot that is parked, and takes
+    /// the slot that is kept out of the store. While there is one, both are left to be armed again, or a program
+    /// that replaces its timeouts would queue them faster than they are applied.
     pub(super) fn take_news(&self, inside: &mut Inside<S>) {
         if inside.backlog == 0 {
             inside.backlog = self.producers.queue.take();

@@ -16,7 +16,7 @@
 //!
 //! | | here |
 //! |---|---|
-//! | executor | any; futures may be polled and dropped on any thread |
+//! | executor | any; futures may be polled and dropped on any thread, but not in a signal's handler |
 //! | resolution | nanoseconds; lateness is that of the system's threads, see [`Precision`] |
 //! | deadlines | [`std::time::Instant`] |
 //! | missed ticks | skipped by default, see [`MissedTickBehavior`] |
