@@ -16,8 +16,8 @@
 //! Each level has 64 buckets, twice as many as make up one bucket of the level above. So when time
 //! enters a bucket's predecessor, everything in that bucket fits into the level below, and can be
 //! moved there little by little: [`tidy`](Store::tidy) moves a few on each turn, so that no turn
-//! has to move a million at once. And what is due in the next span is moved into the heap in the same way, so
-//! that the first of a span need not wait until all of it is sorted.
+//! has to move a million at once. And where there is a crowd, what is due in the next span is moved into the
+//! heap in the same way, so that the first of a span need not wait until all of it is sorted.
 
 use core::ops::IndexMut;
 
@@ -462,7 +462,8 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> Store for WheelStore<M, 
         let following =
             |span: u64, level: usize| ((span >> (BITS * level as u32)) + 1) as usize % BUCKETS;
         let next = following(self.span, 0);
-        if self.occupied[0] & (1 << next) != 0 {
+        // Where there is no crowd, the next span can be sorted when it begins.
+        if self.near > LOOK as u32 && self.occupied[0] & (1 << next) != 0 {
             self.refile(0, next, steps.div_ceil(4), self.span + 1);
         }
         for level in 1..LEVELS {

@@ -138,31 +138,40 @@ fn tidying_moves_the_next_bucket_down_before_its_time() {
     }
 }
 
+/// A crowd of 17 in the first span of 16 ticks, the indices from 40 on.
+fn crowded() -> WheelStore<Vectors, 4, 12> {
+    let mut wheel = wheel::<4, 12>();
+    (40..57).for_each(|index| wheel.set(index, Ticks::new(5)));
+    wheel
+}
+
 #[test]
 fn tidying_sorts_the_next_span_before_it_begins() {
-    let mut wheel = wheel::<4, 12>();
-    // All are due in the second span of 16 ticks; the earliest last.
-    let at = |index: u32| Ticks::new(31 - u64::from(index) / 4);
-    (0..64).for_each(|index| wheel.set(index, at(index)));
-    for round in 1..=8 {
-        assert_eq!(wheel.next(), Some(Ticks::new(16)), "the earliest, or the span's beginning");
+    let mut wheel = crowded();
+    // All are due in the second span; the earliest last.
+    let at = |index: u32| Ticks::new(31 - u64::from(index) % 16);
+    (0..40).for_each(|index| wheel.set(index, at(index)));
+    for round in 1..=5 {
         wheel.tidy(30);
-        assert_eq!(wheel.near, 8 * round, "a quarter of the steps, rounded up");
+        assert_eq!(wheel.near, 17 + 8 * round, "a quarter of the steps, rounded up");
         sound(&wheel);
     }
-    assert_eq!((wheel.next(), wheel.far), (Some(Ticks::new(16)), 0));
+    assert_eq!((wheel.next(), wheel.far), (Some(Ticks::new(5)), 0));
+    (40..57).for_each(|index| assert!(wheel.remove(index)));
+    assert_eq!(wheel.next(), Some(Ticks::new(16)));
     assert_eq!(wheel.pop_due(Ticks::new(15)), None);
-    assert!(wheel.sort(at(0), 0), "nothing is left to do");
-    let popped: Vec<_> = std::iter::from_fn(|| wheel.pop_due(at(0))).map(at).collect();
-    assert!(popped.is_sorted() && popped.len() == 64);
+    assert!(wheel.sort(Ticks::new(31), 0), "nothing is left to do");
+    let popped: Vec<_> = std::iter::from_fn(|| wheel.pop_due(Ticks::new(31))).map(at).collect();
+    assert!(popped.is_sorted() && popped.len() == 40);
 }
 
 #[test]
 fn what_is_sorted_ahead_hides_nothing_that_is_earlier() {
-    let mut wheel = wheel::<4, 12>();
+    let mut wheel = crowded();
     wheel.set(0, Ticks::new(30));
     wheel.tidy(4);
-    assert_eq!((wheel.near, wheel.far), (1, 0));
+    assert_eq!((wheel.near, wheel.far), (18, 0));
+    (40..57).for_each(|index| assert!(wheel.remove(index)));
     wheel.set(1, Ticks::new(20));
     assert_eq!((wheel.near, wheel.next()), (1, Some(Ticks::new(20))));
     wheel.set(2, Ticks::new(10));
@@ -171,6 +180,15 @@ fn what_is_sorted_ahead_hides_nothing_that_is_earlier() {
         assert_eq!(pop_due(&mut wheel, Ticks::new(30)), Some(index));
         sound(&wheel);
     }
+}
+
+#[test]
+fn a_few_are_not_sorted_ahead() {
+    let mut wheel = crowded();
+    assert!(wheel.remove(40));
+    wheel.set(0, Ticks::new(30));
+    wheel.tidy(4);
+    assert_eq!((wheel.near, wheel.far), (16, 1));
 }
 
 #[test]
