@@ -10,11 +10,11 @@
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering::*};
 
-/// How many keepers an engine may have.
-pub(crate) const KEEPERS: usize = (usize::BITS >= 64) as usize;
+/// Whether an engine has a keeper.
+pub(crate) const HAS_KEEPER: bool = usize::BITS >= 64;
 
 #[derive(Debug)]
-pub(crate) struct Kept([Place; KEEPERS]);
+pub(crate) struct Kept([Place; HAS_KEEPER as usize]);
 
 #[derive(Debug)]
 struct Place {
@@ -26,7 +26,10 @@ struct Place {
 
 impl Kept {
     pub(crate) const fn new() -> Kept {
-        Kept([const { Place { slot: AtomicU32::new(0), cancelled: AtomicU64::new(0) } }; KEEPERS])
+        Kept(
+            [const { Place { slot: AtomicU32::new(0), cancelled: AtomicU64::new(0) } };
+                HAS_KEEPER as usize],
+        )
     }
 
     /// For the keeper: whether a slot may be left here.

@@ -63,7 +63,7 @@ use core::task::Waker;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering::*, UnsafeCell};
 
 use crate::Ticks;
-use crate::kept::KEEPERS;
+use crate::kept::HAS_KEEPER;
 
 const PHASE: u64 = 0b111;
 const IDLE: u64 = 0;
@@ -448,7 +448,7 @@ impl Slot {
         debug_assert!(was & QUEUED != 0, "a linked slot is queued");
         match was & PHASE {
             ARMED | REPLACING => Command::Arm(deadline(was)),
-            IDLE if KEEPERS > 0 && deadline(was) > Ticks::ZERO => Command::Disarm(deadline(was)),
+            IDLE if HAS_KEEPER && deadline(was) > Ticks::ZERO => Command::Disarm(deadline(was)),
             IDLE | FIRING => Command::Nothing,
             _ => Command::free(was),
         }
@@ -463,7 +463,7 @@ impl Slot {
                 // The holder keeps the waker, and will find that its timer fired.
                 REPLACING => IDLE,
                 // The store has it no more: no deadline is a later one for whoever adopts it, or keeps it.
-                CANCELLED_UNLINKED if KEEPERS > 0 && word & FLAGS == KEPT => return Some(IDLE),
+                CANCELLED_UNLINKED if HAS_KEEPER && word & FLAGS == KEPT => return Some(IDLE),
                 CANCELLED_UNLINKED => {
                     return Some(self::word(Ticks::NEVER, QUEUED | CANCELLED_UNLINKED));
                 }
@@ -473,7 +473,7 @@ impl Slot {
         };
         let at = match self.word.fetch_update(AcqRel, Acquire, fire) {
             Ok(was) if was & PHASE == ARMED => deadline(was),
-            Ok(was) if KEEPERS > 0 && was & FLAGS == KEPT => return Expired::Disarmed,
+            Ok(was) if HAS_KEEPER && was & FLAGS == KEPT => return Expired::Disarmed,
             Ok(was) if was & PHASE == CANCELLED_UNLINKED => return Expired::Released,
             Ok(was) => return Expired::Fired { at: deadline(was), waker: None, free: false },
             Err(was) if matches!(was & PHASE, ARMED | REPLACING) => {

@@ -264,9 +264,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
             if !self.producers.parked.is_empty() {
                 self.collect(inside);
             }
-            if let Some(index) = self.producers.kept.index()
-                && self.slots.slot(index).unfile_kept()
-            {
+            let kept = self.producers.kept.index();
+            if let Some(index) = kept.filter(|&index| self.slots.slot(index).unfile_kept()) {
                 inside.store.remove(index);
                 inside.cancelled += 1;
             }
