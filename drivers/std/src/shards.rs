@@ -93,7 +93,8 @@ pub(crate) struct Core {
     /// A power of two of them.
     pub(crate) shards: Box<[Shard]>,
     /// The threads with a number below this are the keepers of the shards with their numbers. None, if the timer
-    /// may have only so many sleeps: others would find a slot less.
+    /// may have only so many sleeps: others would find a slot less. Nor on a virtual clock, where the order of
+    /// what is due together is not to depend on a thread's number.
     keepers: usize,
     pub(crate) parker: Arc<Parker>,
     config: Builder,
@@ -140,8 +141,8 @@ impl Core {
             })
             .collect();
         let core = Arc::new(Core {
+            keepers: if config.is_limited() || clock.is_virtual() { 0 } else { config.shards },
             clock,
-            keepers: if config.is_limited() { 0 } else { config.shards },
             shards,
             parker,
             config,
