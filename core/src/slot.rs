@@ -462,8 +462,8 @@ impl Slot {
                 ARMED => FIRING,
                 // The holder keeps the waker, and will find that its timer fired.
                 REPLACING => IDLE,
-                // The store has it no more: no deadline is a later one for whoever adopts it, or keeps it.
                 CANCELLED_UNLINKED if HAS_KEEPER && word & FLAGS == KEPT => return Some(IDLE),
+                // The store has it no more: no deadline is a later one for whoever adopts it.
                 CANCELLED_UNLINKED => {
                     return Some(self::word(Ticks::NEVER, QUEUED | CANCELLED_UNLINKED));
                 }

@@ -16,7 +16,7 @@ use std::array;
 use std::boxed::Box;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -25,14 +25,15 @@ use std::vec;
 use std::vec::Vec;
 
 use moirai_timer_core::{
-    Armed, Claim, Driver, Engine, Handle, HeapStore, Inline, Interval, ManualDriver,
-    MissedTickBehavior, RegisterError, Sleep, Slot, Store, Ticks, Timeout, WheelArrays, WheelStore,
+    Engine, Handle, HeapStore, Inline, Interval, ManualDriver, MissedTickBehavior, Sleep, Slot,
+    Store, Ticks, Timeout, WheelArrays, WheelStore,
 };
 use portable_atomic::{AtomicU64, Ordering::SeqCst};
 
 use super::TASKS;
 use super::bell::{Bell, Listener, Touch};
 use super::checked::{Checked, EXACT};
+use super::hand::{Clock, Hand, OnPurpose, Timer, surviving};
 use super::oracle::{Kind, Oracle, Polled};
 use super::program::{Action, Program, Step};
 
@@ -53,160 +54,6 @@ pub fn check(program: &Program) {
 fn wheel<const G: u32, const LEVELS: usize, const N: usize>()
 -> WheelStore<WheelArrays<N>, G, LEVELS> {
     WheelStore::with_memory(WheelArrays::new())
-}
-
-/// A clock of one tick a millisecond, that adds up how late timers fire, and survives panics.
-struct Clock {
-    manual: ManualDriver<1_000>,
-    late: AtomicU64,
-}
-
-impl Driver for Clock {
-    const TICK_HZ: u64 = 1_000;
-
-    fn now(&self) -> Ticks {
-        self.manual.now()
-    }
-
-    fn arm(&self, at: Ticks) -> Armed {
-        self.manual.arm(at)
-    }
-
-    fn disarm(&self) {
-        self.manual.disarm();
-    }
-
-    fn pend(&self) {
-        self.manual.pend();
-    }
-
-    fn wake(&self, waker: Waker) {
-        surviving(|| waker.wake());
-    }
-
-    fn fired(&self, late: u64) {
-        self.late.fetch_add(late, SeqCst);
-    }
-}
-
-/// What a waker panics with.
-struct OnPurpose;
-
-/// What `body` returns, unless it panics on purpose.
-fn surviving<T>(body: impl FnOnce() -> T) -> Option<T> {
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(value) => Some(value),
-        Err(panic) if panic.is::<OnPurpose>() => None,
-        Err(panic) => resume_unwind(panic),
-    }
-}
-
-type Timer<S, const N: usize> = Engine<Clock, [Slot; N], Checked<S>>;
-
-/// How a program reaches its timer.
-struct Hand<'a, S: Store, const N: usize> {
-    timer: &'a Timer<S, N>,
-    /// For the keeper: how many more slots it may hold. The timer has one more than those, as others may find
-    /// one less.
-    room: Option<&'a Cell<usize>>,
-}
-
-impl<S: Store, const N: usize> Clone for Hand<'_, S, N> {
-    fn clone(&self) -> Self {
-        Hand { ..*self }
-    }
-}
-
-impl<S: Store, const N: usize> Hand<'_, S, N> {
-    /// Has the keeper ask for a slot.
-    fn keeping(
-        &self,
-        room: &Cell<usize>,
-        ask: impl Fn() -> Result<Claim, RegisterError>,
-    ) -> Result<Claim, RegisterError> {
-        if room.get() == 0 && !self.timer.is_shut_down() {
-            return Err(RegisterError::Full);
-        }
-        let mut claim = ask();
-        while claim.as_ref().err() == Some(&RegisterError::Full) {
-            assert!(self.timer.drain().freed > 0, "a slot was lost");
-            claim = ask();
-        }
-        if claim.is_ok() {
-            room.set(room.get() - 1);
-        }
-        claim
-    }
-}
-
-// SAFETY: clones reach one engine, and so does the engine's own handle. The keeper is the one thread that a
-// program has.
-unsafe impl<S: Store, const N: usize> Handle for Hand<'_, S, N> {
-    type Instant = Ticks;
-
-    fn now(&self) -> Ticks {
-        self.timer.now()
-    }
-
-    fn ticks_in(&self, duration: Duration) -> u64 {
-        self.timer.ticks_in(duration)
-    }
-
-    fn duration_of(&self, ticks: u64) -> Duration {
-        self.timer.duration_of(ticks)
-    }
-
-    fn ticks_at(&self, at: Ticks) -> Ticks {
-        at
-    }
-
-    fn instant_at(&self, at: Ticks) -> Ticks {
-        at
-    }
-
-    fn claim(&self) -> Result<Claim, RegisterError> {
-        match self.room {
-            None => self.timer.claim(),
-            Some(room) => self.keeping(room, || self.timer.claim_at_hand()),
-        }
-    }
-
-    fn arm(&self, at: Ticks, waker: &Waker) -> Result<Claim, RegisterError> {
-        match self.room {
-            None => self.timer.arm(at, waker),
-            // SAFETY: there is one thread.
-            Some(room) => self.keeping(room, || unsafe { self.timer.arm_as_keeper(at, waker) }),
-        }
-    }
-
-    unsafe fn attend(&self, claim: &mut Claim, at: Ticks, waker: &Waker) -> bool {
-        // SAFETY: as the caller's.
-        unsafe { self.timer.attend(claim, at, waker) }
-    }
-
-    unsafe fn move_to(&self, claim: &mut Claim, at: Ticks) {
-        // SAFETY: as the caller's.
-        unsafe { self.timer.move_to(claim, at) }
-    }
-
-    unsafe fn is_armed(&self, claim: &Claim) -> bool {
-        // SAFETY: as the caller's.
-        unsafe { self.timer.is_armed(claim) }
-    }
-
-    unsafe fn release(&self, claim: Claim, completed: bool) {
-        let Some(room) = self.room else {
-            // SAFETY: as the caller's.
-            return unsafe { self.timer.release(claim, completed) };
-        };
-        room.set(room.get() + 1);
-        // SAFETY: as the caller's, and there is one thread.
-        unsafe { self.timer.release_as_keeper(claim, completed) }
-    }
-
-    fn stranded(&self) {
-        self.timer.stranded();
-    }
 }
 
 /// A future that is ready when it is told.

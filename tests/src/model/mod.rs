@@ -11,6 +11,7 @@
 
 mod bell;
 mod checked;
+mod hand;
 mod machine;
 mod oracle;
 mod program;

@@ -10,14 +10,21 @@ use std::task::Waker;
 use moirai_timer_core::{Handle, ManualDriver, Ticks, Timer};
 use moirai_timer_tests::Task;
 
+/// Interrupts until none is pending.
+fn serve(timer: &Timer<ManualDriver, 64>) -> u32 {
+    let mut count = 0;
+    while timer.driver().take_interrupt() {
+        timer.on_alarm();
+        count += 1;
+    }
+    count
+}
+
 /// Interrupts until nothing is armed any more, following the alarm.
 fn interrupts(timer: &Timer<ManualDriver, 64>) -> u32 {
     let mut count = 0;
     loop {
-        while timer.driver().take_interrupt() {
-            timer.on_alarm();
-            count += 1;
-        }
+        count += serve(timer);
         let Some(alarm) = timer.driver().alarm() else { return count };
         timer.driver().set(alarm);
     }
@@ -61,10 +68,7 @@ fn a_thousand_timeouts_that_end_early_are_almost_silent() {
         let _ = task.polls(|cx| Pin::new(&mut timeout).poll(cx));
         drop(timeout);
         timer.driver().advance(1);
-        while timer.driver().take_interrupt() {
-            timer.on_alarm();
-            count += 1;
-        }
+        count += serve(&timer);
     }
     count += interrupts(&timer);
     assert!(count <= 4, "{count} interrupts for nothing");
@@ -87,10 +91,7 @@ fn timeouts_in_a_slot_that_is_kept_are_almost_silent() {
     for _ in 0..1_000 {
         replace(30_000);
         timer.driver().advance(1);
-        while timer.driver().take_interrupt() {
-            timer.on_alarm();
-            count += 1;
-        }
+        count += serve(&timer);
     }
     count += interrupts(&timer);
     assert!(count <= 4, "{count} interrupts for nothing");
@@ -132,12 +133,7 @@ fn short_timeouts_in_the_place_of_long_ones_are_almost_silent() {
         sleep
     };
     let mut count = 0;
-    let mut serve = || {
-        while timer.driver().take_interrupt() {
-            timer.on_alarm();
-            count += 1;
-        }
-    };
+    let mut serve = || count += serve(&timer);
     let mut connections: VecDeque<_> = (0..40).map(|_| arm(60_000)).collect();
     serve();
     for _ in 0..1_000 {
