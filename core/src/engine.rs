@@ -308,7 +308,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// // What `Timer<ManualDriver, 8>` is.
     /// static TIMER: Engine<ManualDriver, [Slot; 8], HeapStore<Inline<8>>> =
     ///     Engine::with_parts(ManualDriver::new(), [const { Slot::new() }; 8], HeapStore::new());
-    /// # assert!(TIMER.next_deadline().is_none());
+    /// # assert!(TIMER.next_deadline().is_some_and(|at| at.is_never()));
     /// ```
     pub const fn with_parts(driver: D, slots: M, store: S) -> Self {
         const { assert!(D::TICK_HZ > 0, "a clock has at least one tick a second") };
@@ -385,14 +385,16 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         self.published.closed.load(Relaxed)
     }
 
-    /// When the earliest sleep is due, of those that a turn has seen, or earlier if the store sorts by
-    /// then, or many sleeps have been moved further away. `None` also while another caller is inside.
+    /// When the earliest sleep is due, or earlier if the store sorts by then, or many sleeps have been moved
+    /// further away; never, if nothing is armed. `None` while another caller is inside.
+    ///
+    /// Applies the commands that wait, as [`metrics`](Self::metrics) does.
     pub fn next_deadline(&self) -> Option<Ticks> {
-        let mut inside = self.try_enter()?;
+        let mut inside = self.try_enter_up_to_date()?;
         self.refile(&mut inside);
-        let first = inside.store.next().filter(|at| !at.is_never());
+        let first = inside.store.next();
         self.leave(inside);
-        first
+        Some(first.unwrap_or(Ticks::NEVER))
     }
 
     /// When the driver was told to turn next, at the latest: an earlier deadline that has been
@@ -405,8 +407,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     ///
     /// Applies the commands that wait, so that they are counted.
     pub fn metrics(&self) -> Option<Metrics> {
-        while self.drain().applied == HELPING {}
-        let inside = self.try_enter()?;
+        let inside = self.try_enter_up_to_date()?;
         let armed = inside.store.len();
         let cancelled = inside.cancelled + self.producers.kept.cancelled();
         let metrics = Metrics {
@@ -455,7 +456,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// if unsafe { TIMER.thaw() } {
     ///     TIMER.driver().pend();
     /// }
-    /// # assert_eq!((child, TIMER.next_deadline()), (0, None));
+    /// # assert_eq!((child, TIMER.next_deadline()), (0, Some(moirai_timer_core::Ticks::NEVER)));
     /// ```
     #[must_use = "somebody may rely on a turn"]
     pub unsafe fn thaw(&self) -> bool {

@@ -99,7 +99,7 @@ impl<D: Driver, M: Slots, S: Store> fmt::Debug for Engine<D, M, S> {
             .field("tick_hz", &D::TICK_HZ)
             .field("alarm", &self.alarm())
             .field("armed", &self.metrics().map(|metrics| metrics.armed))
-            .field("next_deadline", &self.next_deadline())
+            .field("next_deadline", &self.next_deadline().filter(|at| !at.is_never()))
             .field("shut_down", &self.is_shut_down())
             .finish_non_exhaustive()
     }

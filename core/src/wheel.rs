@@ -200,7 +200,7 @@ impl<const N: usize> WheelMemory for WheelArrays<N> {
 ///         [const { Slot::new() }; 1_000],
 ///         WheelStore::with_memory(WheelArrays::new()),
 ///     );
-/// # assert!(TIMER.next_deadline().is_none());
+/// # assert!(TIMER.next_deadline().is_some_and(|at| at.is_never()));
 /// ```
 #[derive(Debug)]
 pub struct WheelStore<M, const G: u32, const LEVELS: usize> {

@@ -7,7 +7,7 @@ use crate::slot::{Command, Ended, Expired};
 use crate::sync::Ordering::*;
 use crate::{Armed, Driver, Engine, Slots, Store, Ticks};
 
-use super::{Drained, HELPING, Inside};
+use super::{Drained, HELPING, Held, Inside};
 
 /// How many commands a turn applies before it looks at the clock again.
 const CHUNK: u32 = 64;
@@ -42,6 +42,29 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         }
         self.leave(inside);
         drained
+    }
+
+    /// Enters, once all commands are applied that waited when this was called; `None` while another caller is
+    /// inside.
+    #[cold]
+    pub(super) fn try_enter_up_to_date(&self) -> Option<Held<'_, D, S>> {
+        let mut taken = false;
+        loop {
+            let mut inside = self.try_enter()?;
+            let mut left = HELPING;
+            while left > 0 {
+                if inside.backlog == 0 {
+                    if taken {
+                        return Some(inside);
+                    }
+                    self.take_news(&mut inside);
+                    taken = true;
+                }
+                left -= self.apply(&mut inside, left).applied;
+            }
+            // Others are to have their turn.
+            self.leave(inside);
+        }
     }
 
     /// Takes the news, wakes what is due, and says when there will be more to do.

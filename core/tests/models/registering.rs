@@ -125,3 +125,26 @@ fn the_alarm_is_only_lowered_after_the_second_look() {
         assert_eq!(first.wakes(), 0);
     });
 }
+
+/// Who counts, or asks for the next deadline, finds the sleep that it has armed, whatever the driver is about.
+///
+/// Goes red when the commands that wait are applied on another visit than the one that counts.
+#[test]
+fn counting_against_turn() {
+    loom::model(|| {
+        let world = World::<2>::new();
+        let task = Task::new();
+        let driver = thread::spawn({
+            let world = world.clone();
+            move || world.on_alarm()
+        });
+        let mut sleep = world.sleep(10);
+        assert!(task.polls(&mut sleep).is_pending());
+        let metrics = world.timer().metrics();
+        assert!(metrics.is_none_or(|metrics| metrics.armed == 1), "or the driver is inside");
+        let next = world.timer().next_deadline();
+        assert!(next.is_none_or(|next| next == sleep.deadline()), "{next:?}");
+        driver.join().unwrap();
+        world.settle(vec![(&task, &mut sleep)]);
+    });
+}

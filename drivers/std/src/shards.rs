@@ -362,13 +362,18 @@ impl Core {
         &self.shards[claim.shard() as usize]
     }
 
-    /// Of each shard, without waking anything; see `Timer::next_deadline`.
+    /// Of each shard, without waking anything; see `Timer::next_deadline`. Waits for turns that are under way.
     pub(crate) fn next_deadlines(&self) -> impl Iterator<Item = Option<Ticks>> {
         self.shards.iter().map(|shard| {
             let _alone = self.clock.alone();
-            shard.drain();
-            shard.next_deadline()
+            Some(between_turns(|| shard.next_deadline())).filter(|at| !at.is_never())
         })
+    }
+
+    /// Of all shards that are not being turned at this moment. Does not wait.
+    pub(crate) fn next_deadline_known(&self) -> Option<Ticks> {
+        let _alone = self.clock.alone();
+        self.shards.iter().filter_map(Shard::next_deadline).min().filter(|at| !at.is_never())
     }
 
     /// Over all shards. Waits for turns that are under way.
@@ -545,14 +550,19 @@ impl Drop for Turning<'_> {
     }
 }
 
-/// Waits for a turn that is under way.
-fn add_metrics(shard: &Shard, sum: &mut Metrics) {
-    let part = loop {
-        match shard.metrics() {
-            Some(part) => break part,
+/// Asks until no turn is under way.
+fn between_turns<T>(ask: impl Fn() -> Option<T>) -> T {
+    loop {
+        match ask() {
+            Some(answer) => return answer,
             None => thread::yield_now(),
         }
-    };
+    }
+}
+
+/// Waits for a turn that is under way.
+fn add_metrics(shard: &Shard, sum: &mut Metrics) {
+    let part = between_turns(|| shard.metrics());
     sum.armed += u64::from(part.armed);
     sum.registered += part.registered;
     sum.fired += part.fired;

@@ -351,6 +351,7 @@ impl Timer {
     /// The earliest deadline that the timer knows of, without waking anything. It may be too early
     /// by a fraction of the time that is left, if many are due at about that time: far deadlines
     /// are not sorted; and if many have been moved further away, which the timer learns of by and by.
+    /// Waits for turns that are under way.
     ///
     /// ```
     /// # use moirai_timer_std::Timer;
@@ -452,7 +453,7 @@ impl fmt::Debug for Timer {
             .field("shards", &core.shards.len())
             .field("precision", &core.config().precision)
             .field("armed", &core.armed())
-            .field("next_deadline_in", &self.next_deadline().map(left))
+            .field("next_deadline_in", &core.next_deadline_known().map(clock::instant_at).map(left))
             .field("shut_down", &self.is_shut_down())
             .finish()
     }

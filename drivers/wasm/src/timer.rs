@@ -302,9 +302,7 @@ impl Timer {
     /// assert_eq!(Timer::new().next_deadline(), None);
     /// ```
     pub fn next_deadline(&self) -> Option<Instant> {
-        let core = self.core();
-        core.drain();
-        core.next_deadline().map(clock::instant_at)
+        self.core().next_deadline().filter(|at| !at.is_never()).map(clock::instant_at)
     }
 
     /// What has happened so far. All zero within a turn, in a waker that the timer wakes.

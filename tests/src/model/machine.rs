@@ -364,7 +364,8 @@ impl<'a, S: Store, const N: usize> Machine<'a, S, N> {
     fn next_deadline(&self) {
         let next = self.timer.next_deadline();
         let oracle = self.oracle.borrow();
-        let earliest = Some(oracle.earliest()).filter(|at| !at.is_never());
+        let earliest = oracle.earliest();
+        let next = next.expect("nobody is inside");
         assert!(next == earliest || oracle.count_armed() > EXACT && next < earliest);
     }
 
