@@ -5,7 +5,7 @@
 //! task that arms a sleep. One at a time, and nothing is woken before the turn has ended: so a turn
 //! is one step to everybody else.
 
-use moirai_timer_core::{Engine, Ticks};
+use moirai_timer_core::Ticks;
 
 use super::time::VirtualTime;
 use crate::shards::Core;
@@ -42,8 +42,7 @@ impl Core {
     /// The earliest deadline, or a time before it at which it can be known better.
     pub(crate) fn next(&self, time: &VirtualTime) -> Option<Ticks> {
         self.turn_once(time);
-        let _alone = time.alone();
-        self.shards.iter().filter_map(Engine::next_deadline).min()
+        self.next_deadline_known()
     }
 
     /// Sets the clock, and turns; says how many sleeps that has woken.
