@@ -3,11 +3,15 @@
 //! Debian's compiler knows every target, but has no `core` built for it. So `core` is built from its
 //! sources along with the crate, by `-Zbuild-std`, which a stable compiler grants to `RUSTC_BOOTSTRAP`.
 
+use std::env::consts::ARCH;
+use std::iter;
+
 use anyhow::{Context, Result, ensure};
 use xshell::{Cmd, Shell, cmd};
 
 use crate::cross::TARGETS;
 use crate::shell::{self, Variables};
+use crate::workspace;
 
 const PACKAGES: [&str; 4] = ["rustc-web", "rust-web-src", "cargo-web", "lld"];
 
@@ -28,15 +32,66 @@ pub(crate) fn install(sh: &Shell) -> Result<()> {
     install_packages(sh, &missing)
 }
 
-/// Installs the packages of those programs that cannot be run, after saying so.
+/// Where packages are unpacked that cannot be installed.
+const UNPACKED: &str = "target/debian";
+
+/// Sees to it that this shell can run the programs, by their packages: installs those that are missing,
+/// after saying so. Where they would push out something that is installed, as QEMU does with a newer
+/// `qemu-utils`, they are unpacked in the target directory.
 pub(crate) fn install_programs(sh: &Shell, programs: &[(&str, &'static str)]) -> Result<()> {
+    let bin = workspace::root().join(UNPACKED).join("bin");
+    let path = sh.var_os("PATH").unwrap_or_default();
+    sh.set_var("PATH", std::env::join_paths(iter::once(bin).chain(std::env::split_paths(&path)))?);
+    let runs =
+        |program: &str| cmd!(sh, "{program} --version").quiet().ignore_stderr().read().is_ok();
     let mut missing = Vec::new();
     for (program, package) in programs {
-        if cmd!(sh, "{program} --version").quiet().ignore_stderr().read().is_err() {
+        if !runs(program) {
             missing.push(*package);
         }
     }
-    install_packages(sh, &missing)
+    match install_packages(sh, &missing) {
+        Err(error) if has_apt(sh) => {
+            eprintln!("{}; unpacking them in {UNPACKED}", error.root_cause())
+        }
+        result => return result,
+    }
+    unpack(sh, &missing)?;
+    for (program, _) in programs {
+        ensure!(runs(program), "{program} cannot be run, also from {UNPACKED}");
+    }
+    Ok(())
+}
+
+/// Unpacks packages and what they depend on; their programs can be run from `bin` there.
+fn unpack(sh: &Shell, packages: &[&str]) -> Result<()> {
+    let root = workspace::root().join(UNPACKED);
+    let (bin, archives) = (root.join("bin"), root.join("archives"));
+    sh.create_dir(&bin)?;
+    sh.create_dir(archives.join("partial"))?;
+    let cache = format!("Dir::Cache::archives={}", archives.display());
+    let download = ["-y", "--no-install-recommends", "--download-only", "-o", &cache];
+    shell::run(apt_get(sh).arg("install").args(download).args(packages)).with_context(way_out)?;
+    for archive in sh
+        .read_dir(&archives)?
+        .iter()
+        .filter(|file| file.extension().is_some_and(|end| end == "deb"))
+    {
+        cmd!(sh, "dpkg-deb --extract {archive} {root}").quiet().run()?;
+    }
+    // Only these are to find the libraries that came along.
+    let root = root.display();
+    let libraries =
+        ["usr/lib", "lib"].map(|lib| format!("{root}/{lib}/{ARCH}-linux-gnu")).join(":");
+    for program in sh.read_dir(format!("{root}/usr/bin"))? {
+        let name = program.file_name().context("it is one of a directory")?;
+        let program = program.display();
+        let script = format!("#!/bin/sh\nLD_LIBRARY_PATH='{libraries}' exec '{program}' \"$@\"\n");
+        let file = bin.join(name);
+        sh.write_file(&file, script)?;
+        cmd!(sh, "chmod +x {file}").quiet().run()?;
+    }
+    Ok(())
 }
 
 fn install_packages(sh: &Shell, missing: &[&str]) -> Result<()> {

@@ -279,8 +279,9 @@ pub(crate) fn run(sh: &Shell, Arguments { filter }: &Arguments) -> Result<()> {
                 let elf = format!("{built}-{}", machine.name);
                 sh.copy_file(built, &elf)?;
                 running.take().map_or(Ok(()), finish)?;
+                let sh = sh.clone();
                 running = Some(scope.spawn(move || {
-                    let output = emulate(&Shell::new()?, program, machine, &elf, 0)?;
+                    let output = emulate(&sh, program, machine, &elf, 0)?;
                     check(&output, program)
                         .with_context(|| format!("{} on {}", program.name, machine.name))
                 }));
