@@ -161,19 +161,19 @@ fn a_timer_that_has_fired_everything_is_quiet() {
     until(|| timer.metrics().armed == 0);
     let [thread] = threads("fired-all")[..] else { panic!("there is one thread") };
     // It may have a turn to make on account of the last.
-    let mut quiet = (0, 0);
+    let account = || (timer.metrics().turns, sleeps_of(thread));
+    let mut quiet = account();
     until(|| {
-        let asleep_before = is_asleep(thread);
-        quiet = (timer.metrics().turns, sleeps_of(thread));
+        let asleep = is_asleep(thread);
+        quiet = account();
         block_on(Timer::global().sleep(Duration::from_millis(5)));
-        let still = quiet == (timer.metrics().turns, sleeps_of(thread));
-        asleep_before && still && is_asleep(thread)
+        asleep && quiet == account() && is_asleep(thread)
     });
     for _ in 0..100 {
         block_on(Timer::global().sleep(Duration::from_micros(200)));
         assert!(poll(&mut timer.sleep(Duration::ZERO), &task));
     }
-    assert_eq!((timer.metrics().turns, sleeps_of(thread)), quiet);
+    assert_eq!(account(), quiet);
 }
 
 #[test]

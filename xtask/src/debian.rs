@@ -1,4 +1,5 @@
-//! Cross builds with Debian's packages, for machines on which rustup can fetch no target.
+//! Debian's packages: for programs that the machine lacks, and for cross builds where rustup can fetch no
+//! target.
 //!
 //! Debian's compiler knows every target, but has no `core` built for it. So `core` is built from its
 //! sources along with the crate, by `-Zbuild-std`, which a stable compiler grants to `RUSTC_BOOTSTRAP`.
@@ -38,60 +39,56 @@ const UNPACKED: &str = "target/debian";
 /// Sees to it that this shell can run the programs, by their packages: installs those that are missing,
 /// after saying so. Where they would push out something that is installed, as QEMU does with a newer
 /// `qemu-utils`, they are unpacked in the target directory.
-pub(crate) fn install_programs(sh: &Shell, programs: &[(&str, &'static str)]) -> Result<()> {
+pub(crate) fn install_programs(sh: &Shell, programs: &[(&str, &str)]) -> Result<()> {
     let bin = workspace::root().join(UNPACKED).join("bin");
     let path = sh.var_os("PATH").unwrap_or_default();
     sh.set_var("PATH", std::env::join_paths(iter::once(bin).chain(std::env::split_paths(&path)))?);
     let runs =
         |program: &str| cmd!(sh, "{program} --version").quiet().ignore_stderr().read().is_ok();
-    let mut missing = Vec::new();
-    for (program, package) in programs {
-        if !runs(program) {
-            missing.push(*package);
-        }
-    }
-    match install_packages(sh, &missing) {
+    let mut missing = programs.to_vec();
+    missing.retain(|(program, _)| !runs(program));
+    let packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+    match install_packages(sh, &packages) {
         Err(error) if has_apt(sh) => {
-            eprintln!("{}; unpacking them in {UNPACKED}", error.root_cause())
+            eprintln!("{}; unpacking them in {UNPACKED}", error.root_cause());
         }
         result => return result,
     }
-    unpack(sh, &missing)?;
-    for (program, _) in programs {
+    unpack(sh, &packages)?;
+    for (program, _) in missing {
+        run_unpacked(sh, program)?;
         ensure!(runs(program), "{program} cannot be run, also from {UNPACKED}");
     }
     Ok(())
 }
 
-/// Unpacks packages and what they depend on; their programs can be run from `bin` there.
+/// Unpacks packages, and what they depend on.
 fn unpack(sh: &Shell, packages: &[&str]) -> Result<()> {
     let root = workspace::root().join(UNPACKED);
-    let (bin, archives) = (root.join("bin"), root.join("archives"));
-    sh.create_dir(&bin)?;
+    let archives = root.join("archives");
     sh.create_dir(archives.join("partial"))?;
     let cache = format!("Dir::Cache::archives={}", archives.display());
     let download = ["-y", "--no-install-recommends", "--download-only", "-o", &cache];
     shell::run(apt_get(sh).arg("install").args(download).args(packages)).with_context(way_out)?;
-    for archive in sh
-        .read_dir(&archives)?
-        .iter()
-        .filter(|file| file.extension().is_some_and(|end| end == "deb"))
-    {
-        cmd!(sh, "dpkg-deb --extract {archive} {root}").quiet().run()?;
+    for file in sh.read_dir(&archives)? {
+        if file.extension().is_some_and(|end| end == "deb") {
+            cmd!(sh, "dpkg-deb --extract {file} {root}").quiet().run()?;
+        }
     }
-    // Only these are to find the libraries that came along.
+    Ok(())
+}
+
+/// Makes a program of those that are unpacked one that can be run: it alone is to find the libraries that
+/// came along.
+fn run_unpacked(sh: &Shell, program: &str) -> Result<()> {
+    let root = workspace::root().join(UNPACKED);
+    let script = root.join("bin").join(program);
     let root = root.display();
     let libraries =
         ["usr/lib", "lib"].map(|lib| format!("{root}/{lib}/{ARCH}-linux-gnu")).join(":");
-    for program in sh.read_dir(format!("{root}/usr/bin"))? {
-        let name = program.file_name().context("it is one of a directory")?;
-        let program = program.display();
-        let script = format!("#!/bin/sh\nLD_LIBRARY_PATH='{libraries}' exec '{program}' \"$@\"\n");
-        let file = bin.join(name);
-        sh.write_file(&file, script)?;
-        cmd!(sh, "chmod +x {file}").quiet().run()?;
-    }
-    Ok(())
+    let run = format!("LD_LIBRARY_PATH='{libraries}' exec '{root}/usr/bin/{program}' \"$@\"");
+    sh.write_file(&script, format!("#!/bin/sh\n{run}\n"))?;
+    Ok(cmd!(sh, "chmod +x {script}").quiet().run()?)
 }
 
 fn install_packages(sh: &Shell, missing: &[&str]) -> Result<()> {

@@ -65,7 +65,7 @@ fn an_earlier_deadline_while_the_driver_goes_to_sleep() {
 /// Goes red as the first one.
 #[test]
 fn two_producers_and_the_driver() {
-    bounded(4, || {
+    bounded(5, || {
         let world = World::<3>::new();
         let _due = due_at_5(&world);
         let tasks = [Task::new(), Task::new()];
