@@ -1,7 +1,7 @@
 //! Tools that cargo can install, and the nightly compiler that some of them need.
 //!
-//! They go under `target/tools`, so that nobody's own are replaced, and are built without optimisation:
-//! they run for seconds, building them takes minutes.
+//! They go under `target/tools`, so that nobody's own are replaced, and are built without optimisation
+//! and without what a debugger needs: they run for seconds, building them takes minutes.
 
 use anyhow::{Context, Result, bail};
 use xshell::{Cmd, Shell, cmd};
@@ -18,6 +18,8 @@ pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// locks are not seen into, its allocator and its calls of the C library are.
 pub(crate) const MIXED: &str = "-Cunsafe-allow-abi-mismatch=sanitizer";
 
+const NO_SYMBOLS: &[(&str, &str)] = &[("CARGO_PROFILE_DEV_DEBUG", "0")];
+
 /// Installs `tool` unless it is there, and gives the search path that has it.
 pub(crate) fn install(sh: &Shell, tool: &str) -> Result<String> {
     install_with(sh, tool, &[])
@@ -28,10 +30,8 @@ pub(crate) fn install_with(sh: &Shell, tool: &str, arguments: &[&str]) -> Result
     let tools = workspace::root().join("target/tools");
     if !tools.join("bin").join(tool).exists() {
         eprintln!("Installing {tool} into {}", tools.display());
-        shell::run(cmd!(
-            sh,
-            "cargo install --debug --locked --root {tools} {tool} {arguments...}"
-        ))?;
+        let install = cmd!(sh, "cargo install --debug --locked --root {tools} {tool}");
+        shell::run_with(NO_SYMBOLS, install.args(arguments))?;
     }
     Ok(search_path(sh))
 }
@@ -56,7 +56,8 @@ pub(crate) fn install_version(
         let tools = workspace::root().join("target/tools");
         eprintln!("Installing {package} {version} into {}", tools.display());
         let which = format!("{package}@{version}");
-        shell::run(cmd!(sh, "cargo install --debug --locked --force --root {tools} {which}"))?;
+        let install = cmd!(sh, "cargo install --debug --locked --force --root {tools} {which}");
+        shell::run_with(NO_SYMBOLS, install)?;
     }
     Ok(search_path(sh))
 }
