@@ -92,7 +92,8 @@ pub trait Driver {
     /// Never [`Ticks::NEVER`], which [`Ticks::of_clock`] sees to.
     fn now(&self) -> Ticks;
 
-    /// Rings (which leads to a call of `on_alarm`) at `at` or earlier, never later.
+    /// Asks for a call of `on_alarm` at `at`. One that comes early does no harm; one that never comes is a lost
+    /// alarm.
     ///
     /// Replaces the alarm that was set before. [`Armed::Elapsed`] if `at` is not ahead any more
     /// by the time this returns: look at the clock *after* writing the compare register.
@@ -101,14 +102,14 @@ pub trait Driver {
     /// No alarm is needed until the next [`arm`](Self::arm).
     fn disarm(&self);
 
-    /// Sees to it that `on_alarm` (or a turn) runs soon, and after this call began.
+    /// Sees to it that `on_alarm` (or a turn) runs soon, beginning after this call began.
     ///
     /// Several calls may become one. Called from anywhere, interrupts included, so it must not
     /// wait: set an interrupt pending, unpark a thread.
     fn pend(&self);
 
-    /// Whether whoever arms or drops a sleep may keep a turn out for a moment, when it has found
-    /// thousands of commands waiting and applies some. It may, where turns are asked for again.
+    /// Whether whoever arms or drops a sleep may apply a few commands itself, when thousands wait. That keeps
+    /// turns out for a moment, so it may where one that was kept out is asked for again.
     fn may_drain(&self) -> bool {
         true
     }

@@ -153,7 +153,7 @@ pub unsafe trait Handle {
     /// The present.
     fn now(&self) -> Ticks;
 
-    /// Whether `at` is not ahead any more. For platforms that can say no faster than the clock.
+    /// Whether `at` is not ahead any more. To be overridden where *not yet* is known sooner than the time.
     fn is_due(&self, at: Ticks) -> bool {
         at <= self.now()
     }
@@ -171,7 +171,7 @@ pub unsafe trait Handle {
     /// point far in the future.
     fn instant_at(&self, at: Ticks) -> Self::Instant;
 
-    /// How much later than its deadline a sleep may be woken that does not say, in ticks.
+    /// The tolerance, in ticks, of sleeps that are not given another.
     fn tolerance(&self) -> u64 {
         0
     }

@@ -56,8 +56,8 @@ pub enum MissedTickBehavior {
 ///
 /// A poll is one of a [`Sleep`]; taking a tick reads the clock once more and, if the tick was late by
 /// a period or more, may divide 64 bits. It keeps its slot from the first poll that has to wait until it
-/// is dropped, also while it is not polled; but gives it back at a tick that it took before its slot
-/// had fired, and takes one again.
+/// is dropped, also while it is not polled; except when a tick is taken before a turn has fired the slot,
+/// which is given back then, and another is taken.
 ///
 /// # Interrupts
 ///

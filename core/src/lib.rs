@@ -3,7 +3,8 @@
 //! A timer here is a value that can be a `static`: a fixed [pool](Slot) of slots, a command queue
 //! that cannot be full, a store that keeps deadlines in order, and a [`Driver`] that knows the time
 //! and can raise one alarm. It allocates nothing, waits for nobody, and does not care who turns it:
-//! an interrupt handler, a thread, or an executor that is about to park.
+//! an interrupt handler, a thread, or an executor that is about to park. (A *turn* is one pass that
+//! applies the commands that are queued, and wakes the tasks whose deadlines have come.)
 //!
 //! Follow a sleep through the files, one each, in this order:
 //!

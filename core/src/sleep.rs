@@ -35,9 +35,9 @@ use crate::{Claim, Handle, RegisterError, Ticks};
 ///
 /// # Cancellation
 ///
-/// Dropping it before it was polled has no effect at all. Dropping it later drops its waker, and hands
-/// the slot over to the next sleep, or leaves a command to take the deadline out and return it by the
-/// next turn. It does not wait.
+/// Dropping it before it was polled has no effect at all. Dropping it later drops its waker, and either
+/// passes its slot to the next sleep, or leaves it to the next turn to take the deadline out and the slot back.
+/// It does not wait.
 ///
 /// ```
 /// use moirai_timer_core::{ManualDriver, Timer};

@@ -33,8 +33,8 @@ impl Ticks {
         if ticks >= Self::NEVER.0 { Self::NEVER } else { Ticks(ticks) }
     }
 
-    /// What a clock shows that has counted so many ticks. It ends at [`LAST`](Self::LAST): one that
-    /// showed *never* would end what waits for ever.
+    /// What a clock reads after so many ticks, [`LAST`](Self::LAST) at most: reading *never* would end
+    /// the sleeps that wait for ever.
     pub const fn of_clock(ticks: u64) -> Ticks {
         if ticks > Self::LAST.0 { Self::LAST } else { Ticks(ticks) }
     }

@@ -1,5 +1,6 @@
 //! The same sleeps on executors that know nothing of the timer.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use moirai_timer_std::{Sleep, Timer, block_on, interval, sleep, sleep_until, timeout};
 use moirai_timer_tests::{Task, until};
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::net::{TcpListener, TcpStream};
 
 /// A program as users write them; gives what it counted.
 async fn program(seed: u64) -> u32 {
@@ -155,6 +158,43 @@ fn a_task_that_never_rests_sees_its_deadline() {
         scope.spawn(|| block_on(quiet(over.clone())));
         block_on(restless(over.clone()));
     });
+}
+
+/// Two tasks that pass a byte to and fro without end keep their executor and its reactor busy, all on one
+/// thread, and not the timer waiting. (With a timer's thread that never turns, it hangs.)
+#[test]
+fn an_executor_that_is_busy_with_io_sees_its_deadlines() {
+    const ENOUGH: u32 = 1_000;
+
+    async fn pass_on(mut peer: TcpStream, passed: &Cell<u32>) -> std::io::Result<()> {
+        let mut byte = [0];
+        loop {
+            peer.read_exact(&mut byte).await?;
+            passed.set(passed.get() + 1);
+            peer.write_all(&byte).await?;
+        }
+    }
+    let passed = Cell::new(0);
+    let executor = smol::LocalExecutor::new();
+    let slept = smol::block_on(executor.run(async {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let mut one = TcpStream::connect(listener.local_addr()?).await?;
+        let (other, _) = listener.accept().await?;
+        one.write_all(&[1]).await?;
+        let _tasks = [one, other].map(|peer| executor.spawn(pass_on(peer, &passed)));
+
+        let start = Instant::now();
+        let mut slept = 0;
+        while slept < 3 || passed.get() < ENOUGH {
+            let deadline = Instant::now() + Duration::from_millis(5);
+            sleep_until(deadline).await;
+            assert!(Instant::now() >= deadline, "early");
+            assert!(start.elapsed() < Duration::from_secs(60), "{} were passed", passed.get());
+            slept += 1;
+        }
+        std::io::Result::Ok(slept)
+    }));
+    assert!(slept.unwrap() >= 3 && passed.get() >= ENOUGH);
 }
 
 /// Each call has a waker of its own, also one within the other: a wake-up of the one is no poll of

@@ -8,11 +8,12 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use moirai_timer_ext::CallbackTimer;
 use moirai_timer_std::{Sleep, Timer, block_on, sleep};
 use moirai_timer_tests::{Task, until};
 
@@ -79,6 +80,24 @@ fn the_child_arms_sleeps_of_its_own() {
     }));
     block_on(sleep(SHORT));
     block_on(own.sleep(SHORT));
+}
+
+/// The thread that calls is the parent's: the child makes one of its own.
+#[test]
+fn the_child_makes_a_callback_timer_of_its_own() {
+    fn is_called(callbacks: &CallbackTimer) -> bool {
+        let (sender, called) = mpsc::channel();
+        callbacks.spawn_after(SHORT, move || sender.send(()).unwrap()).detach();
+        called.recv_timeout(Duration::from_secs(5)).is_ok()
+    }
+    let _guard = ONE_AT_A_TIME.lock();
+    let of_parent = CallbackTimer::new(Timer::global().clone()).unwrap();
+    assert!(is_called(&of_parent));
+    assert!(in_a_child(|| {
+        let own = CallbackTimer::new(Timer::global().clone()).unwrap();
+        is_called(&own)
+    }));
+    assert!(is_called(&of_parent));
 }
 
 #[test]

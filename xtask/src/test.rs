@@ -198,7 +198,7 @@ fn package(sh: &Shell, published: &[Package]) -> Result<()> {
 
         let list = shell::read(cmd!(sh, "cargo package --list --allow-dirty -p {name}"))?;
         let files: Vec<_> = list.lines().collect();
-        for file in ["Cargo.toml", "src/lib.rs"] {
+        for file in ["Cargo.toml", "src/lib.rs", "README.md", "LICENSE-MIT", "LICENSE-APACHE"] {
             ensure!(files.contains(&file), "{name} would lack {file}");
         }
         for file in files {

@@ -1,29 +1,4 @@
-//! Moirai timer on RISC-V's machine timer: `mtime`, `mtimecmp` and the software interrupt of a CLINT.
-//!
-//! The clock has 64 bits and never wraps, so nothing has to be kept: no interrupt comes while
-//! nothing is armed. What takes care is that a 32-bit machine reads and writes in halves.
-//!
-//! ```
-//! use moirai_timer_core::Timer;
-//! use moirai_timer_riscv::Clint;
-//!
-//! // QEMU's `virt`: the CLINT at 0x0200_0000, 10 MHz, hart 0.
-//! type Virt = Clint<0x0200_0000, 10_000_000>;
-//!
-//! // SAFETY: the CLINT is there, and nobody else uses its timer and software interrupt.
-//! static TIMER: Timer<Virt, 32> = Timer::new(unsafe { Virt::take() });
-//!
-//! // The handler of both interrupts, MachineTimer and MachineSoft:
-//! fn handler() {
-//!     TIMER.driver().acknowledge();
-//!     TIMER.on_alarm();
-//! }
-//!
-//! // Once, then set MTIE and MSIE in `mie` and MIE in `mstatus`:
-//! fn start() {
-//!     TIMER.driver().start();
-//! }
-//! ```
+#![doc = include_str!("../README.md")]
 #![no_std]
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 

@@ -137,13 +137,14 @@ impl Builder {
     /// The share of one processor's time that [`Precision::Default`] may spend spinning, to make up
     /// for how late the system wakes a thread: 0.01 by default, and 0 to do without.
     ///
-    /// Enough for some hundred timers a second that are due alone; more than that are as late as
-    /// the system makes them. The other precisions have no budget.
+    /// Enough for a few hundred timers a second that are due alone; more than that are as late as
+    /// the system makes them. What is less than 5 to 20 us ahead is waited for without parking in any case, and
+    /// does not count. The other precisions have no budget.
     ///
     /// ```
     /// # use moirai_timer_std::{Timer, block_on};
     /// # use std::time::Duration;
-    /// let timer = Timer::builder().spin_budget(0.0).build()?; // never spins
+    /// let timer = Timer::builder().spin_budget(0.0).build()?; // parks until the deadline
     /// block_on(timer.sleep(Duration::from_millis(1)));
     ///
     /// let error = Timer::builder().spin_budget(1.5).build().unwrap_err();
@@ -170,7 +171,9 @@ impl Builder {
         self
     }
 
-    /// No thread: the program drives the timer, with [`Timer::block_on`].
+    /// No thread: the program drives the timer, with [`Timer::block_on`] or [`Timer::turn`].
+    ///
+    /// While it does neither, nobody is woken: a sleep that is awaited on another executor waits for ever.
     ///
     /// ```
     /// # use moirai_timer_std::Timer;
@@ -188,7 +191,7 @@ impl Builder {
         self
     }
 
-    /// No thread: the program calls [`Timer::turn`], in time for what that returned, and whenever
+    /// No thread: the program calls [`Timer::turn`], by the time that it returned last, and whenever
     /// `waker` is woken, which happens when a sleep needs an earlier turn.
     ///
     /// The waker is called by whoever arms that sleep, so it should do little: write to an event

@@ -1,4 +1,4 @@
-//! Async timers for any executor: microseconds late, millions at once, no runtime to marry.
+//! Async timers for any executor: microseconds late, millions at once, and no runtime needed.
 //!
 //! ```
 //! use moirai_timer_std::{block_on, sleep, timeout};
@@ -12,7 +12,7 @@
 //! });
 //! ```
 //!
-//! Names and meanings are those of `tokio::time` where tokio has the thing. What differs:
+//! Names follow `tokio::time`, and so do meanings where tokio has the thing. What differs:
 //!
 //! | | here |
 //! |---|---|
@@ -28,7 +28,8 @@
 //! With the feature `clocks` there are sleeps by the wall clock, and by the clock that counts suspends: the
 //! module `clocks`.
 //!
-//! With the feature `test-util` there are timers on a virtual clock, for tests: the module `test`.
+//! With the feature `test-util` there are timers on a virtual clock, for tests: the module `test`. With the
+//! feature `stream`, an [`Interval`] is a `Stream`.
 //!
 //! # Seeing inside
 //!
@@ -46,8 +47,8 @@
 //! | `DEBUG` | the timer was shut down | |
 //! | `TRACE` | a span `turn`, in which wakers are called, of a timer on the system's clock | `fired`, `next_in` |
 //!
-//! What has `times` happens in a loop, and is told the first time, and again whenever that has doubled.
-//! Arming and cancelling tell nothing, and cost the same with the feature and without.
+//! What has `times` can happen over and over, and is told at the 1st, 2nd, 4th, 8th .. time. Arming and
+//! cancelling emit no events.
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
 mod block_on;
@@ -226,6 +227,9 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
 }
 
 /// Runs a future on this thread, which sleeps while there is nothing to do.
+///
+/// It drives the [global timer](Timer::global) alone. A sleep of a timer that has neither a thread nor anybody
+/// who turns it would wait for ever: see [`Timer::block_on`].
 ///
 /// ```
 /// # use moirai_timer_std::{block_on, sleep};

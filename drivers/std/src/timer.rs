@@ -196,8 +196,8 @@ impl Timer {
     /// Like [`sleep`](Self::sleep), with a slot that is taken now.
     ///
     /// # Errors
-    /// [`Full`](RegisterError::Full) if as many sleeps as the timer's capacity hold a slot, those
-    /// included that were dropped a moment ago, if somebody turns the timer just now;
+    /// [`Full`](RegisterError::Full) if as many sleeps as the timer's capacity hold a slot; while a turn is
+    /// under way, also if some of those were dropped a moment ago;
     /// [`ShutDown`](RegisterError::ShutDown), and [`NoDriver`](RegisterError::NoDriver) if the
     /// system refuses another thread.
     ///
@@ -348,9 +348,8 @@ impl Timer {
         core.turn().map(clock::instant_at)
     }
 
-    /// The earliest deadline that the timer knows of, without waking anything. It may be too early
-    /// by a fraction of the time that is left, if many are due at about that time: far deadlines
-    /// are not sorted; and if many have been moved further away, which the timer learns of by and by.
+    /// The earliest deadline that the timer knows of, without waking anything. It may be earlier than the
+    /// earliest sleep's: far deadlines are only roughly sorted, and the timer learns of postponed ones by and by.
     /// Waits for turns that are under way.
     ///
     /// ```

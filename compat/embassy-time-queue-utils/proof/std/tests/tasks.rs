@@ -114,6 +114,15 @@ fn a_plain_thread_waits_too() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
+/// Wakers that are not embassy's: the entry would be in a task, and there is none. As with embassy's own, the
+/// caller hears of it.
+#[cfg(not(feature = "generic"))]
+#[test]
+#[should_panic = "not created by the Embassy executor"]
+fn a_waker_that_is_not_embassys_is_refused() {
+    embassy_time_queue_utils::Queue::new().schedule_wake(1, std::task::Waker::noop());
+}
+
 /// Does not compile with the original, which has no `Default`.
 #[test]
 fn the_queue_was_patched_in() {
