@@ -18,11 +18,11 @@
 mod world;
 
 mod adopting;
+mod arming;
 mod cancelling;
 mod draining;
 mod keeping;
 mod last_handle;
-mod registering;
 mod replacing;
 mod resetting;
 mod shutting_down;
