@@ -177,16 +177,28 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     }
 
     /// Asks for a claim until there is one, or nothing is left to drain.
+    ///
+    /// The driver first. If its handler interrupts the caller, all is drained when `pend` returns. A caller that
+    /// drains may be preempted itself, and the timer would stand still for as long as others have more urgent work.
     fn draining(
         &self,
         ask: impl Fn(&Self) -> Result<Claim, RegisterError>,
     ) -> Result<Claim, RegisterError> {
+        let mut first = true;
         loop {
             match ask(self) {
+                Err(RegisterError::Full) if first && self.has_news() => {
+                    first = false;
+                    self.driver.pend();
+                }
                 Err(RegisterError::Full) if self.drain().applied > 0 => {}
                 answer => return answer,
             }
         }
+    }
+
+    fn has_news(&self) -> bool {
+        !self.producers.queue.is_empty() || !self.producers.parked.is_empty()
     }
 
     #[inline]

@@ -14,7 +14,8 @@ const SPIN: Duration = Duration::from_micros(20);
 ///
 /// Never shorter than asked for, as `embedded-hal` demands. The clock is read in whole ticks, and the
 /// present one may be almost over, so a delay is rounded up to ticks and then takes one more: it is
-/// up to two ticks longer than asked for, and what the machine takes. A delay of zero is none.
+/// up to two ticks longer than asked for, and what the machine takes, whatever the timer's tolerance. A
+/// delay of zero is none.
 ///
 /// # Cost
 ///
@@ -94,7 +95,8 @@ impl<H: Handle + Clone> Delay<H> {
             ticks => ticks.saturating_add(1),
         };
         let deadline = self.timer.instant_at(self.timer.now().after(ticks));
-        Sleep::at(self.timer.clone(), deadline)
+        // Drivers of devices ask for microseconds, whatever the timer's tolerance is.
+        Sleep::at(self.timer.clone(), deadline).with_tolerance(Duration::ZERO)
     }
 
     fn block(&self, duration: Duration) {

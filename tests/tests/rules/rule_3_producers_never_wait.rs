@@ -5,11 +5,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Waker};
 
 use moirai_timer_core::{
-    Drained, Engine, HeapStore, Inline, ManualDriver, Sleep, Slot, Store, Ticks, Timer,
+    Armed, Drained, Driver, Engine, HeapStore, Inline, ManualDriver, Sleep, Slot, Store, Ticks,
+    Timer,
 };
 use moirai_timer_tests::{Handoff, Task, forever};
 
@@ -63,6 +65,54 @@ fn a_producer_that_drains_does_a_bounded_part() {
     sleeps.clear();
     assert_eq!([drain(), drain(), drain()], [(256, 256), (88, 88), (0, 0)]);
     assert_eq!(timer.metrics().unwrap().cancelled, 600);
+}
+
+/// A machine whose handler interrupts whoever asks for it.
+struct Preempting {
+    timer: OnceLock<&'static Timer<Preempting, 4>>,
+    interrupts: AtomicUsize,
+}
+
+impl Driver for Preempting {
+    const TICK_HZ: u64 = 1_000;
+
+    fn now(&self) -> Ticks {
+        Ticks::ZERO
+    }
+
+    fn arm(&self, _: Ticks) -> Armed {
+        Armed::Pending
+    }
+
+    fn disarm(&self) {}
+
+    fn pend(&self) {
+        self.interrupts.fetch_add(1, SeqCst);
+        self.timer.get().unwrap().on_alarm();
+    }
+}
+
+/// A producer that drains could be preempted while it does, by tasks that keep everything out for a
+/// second. So it leaves that to the handler, if there is something to drain and the handler comes at once.
+#[test]
+fn a_producer_that_finds_the_pool_empty_has_the_handler_drain() {
+    let driver = Preempting { timer: OnceLock::new(), interrupts: AtomicUsize::new(0) };
+    let timer: &Timer<_, 4> = forever(Timer::new(driver));
+    timer.driver().timer.set(timer).ok().unwrap();
+    let interrupts = || timer.driver().interrupts.swap(0, SeqCst);
+    let arm = |at| {
+        let mut sleep = timer.sleep_until(Ticks::new(at));
+        assert!(Pin::new(&mut sleep).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        sleep
+    };
+    drop([10, 11, 12, 13].map(arm));
+    interrupts();
+    // Two of the cancelled ones are at hand, the others are to be counted first.
+    let sleeps = [20, 21, 22, 23].map(|at| (arm(at), interrupts()));
+    assert_eq!(sleeps.each_ref().map(|(_, interrupts)| *interrupts), [0, 0, 1, 0]);
+    timer.turn();
+    assert!(timer.try_sleep_until(Ticks::LAST).is_err());
+    assert_eq!(interrupts(), 0, "nothing is to be drained");
 }
 
 /// A store that counts by how many steps it is tidied.
