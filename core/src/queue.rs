@@ -52,14 +52,17 @@ impl CommandQueue {
         }
     }
 
-    /// Whether there is no news. Sequentially consistent: it is asked after the alarm is published.
+    /// Whether there seems to be no news.
+    #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.head.load(SeqCst) == 0
+        self.head.load(Relaxed) == 0
     }
 
     /// Takes everything; gives what was pushed last, as index plus one, linked to what was pushed before.
+    ///
+    /// Sequentially consistent, also the look whether there is anything: it comes after the alarm is published.
     pub(crate) fn take(&self) -> u32 {
-        if self.is_empty() {
+        if self.head.load(SeqCst) == 0 {
             return 0;
         }
         newest(self.head.swap(0, SeqCst))

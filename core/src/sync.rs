@@ -1,8 +1,9 @@
 //! The atomics, on machines that lack some.
 //!
-//! Compare-and-swap on ARMv6-M comes from `portable-atomic`, which takes a critical section there.
+//! Compare-and-swap on ARMv6-M comes from `portable-atomic`, in the way that the program asks it for: by a
+//! critical section, or by masking interrupts itself.
 //! For 64-bit fields on 32-bit machines it would take a spin lock instead, which an interrupt
-//! handler must not meet, so those are here. Either way the program picks the implementation of
+//! handler must not meet, so those are here. The program picks the implementation of
 //! `critical-section`, and a section lasts for one read and one write.
 //!
 //! Under `cfg(loom)` they are the model checker's, see `modelled`.

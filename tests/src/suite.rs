@@ -29,7 +29,7 @@ macro_rules! each_case {
 
             a_dropped_sleep_never_wakes
             a_sleep_may_be_dropped_after_it_fired
-            a_sleep_that_is_polled_late_needs_no_wake
+            a_sleep_that_is_polled_late_is_ready_without_a_wake
 
             a_reset_to_earlier_wakes_earlier
             a_reset_to_later_wakes_later

@@ -24,7 +24,7 @@ const CORE: [&str; 7] = [
     "moirai-timer-ext",
     "--no-default-features",
     "--features",
-    "moirai-timer-ext/alloc",
+    "moirai-timer-ext/alloc,portable-atomic/critical-section",
 ];
 
 /// Systems that the std driver is checked for, with what is built on it. One of each kind that its module

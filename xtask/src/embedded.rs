@@ -261,6 +261,9 @@ pub(crate) fn run(sh: &Shell, Arguments { filter }: &Arguments) -> Result<()> {
     let _directory = sh.push_dir("examples-embedded");
     shell::run(cmd!(sh, "cargo fmt --all --check"))?;
     let build = Build::choose(sh)?;
+    let readme = sh.read_file("../README.md")?;
+    let shown = readme.contains(&sh.read_file("start/src/main.rs")?);
+    ensure!(shown, "the README shows another program than examples-embedded/start/src/main.rs");
     if filter.is_empty() {
         build.clippy(sh)?;
         build.as_the_readme_says(sh)?;
@@ -313,7 +316,7 @@ impl Build {
             return Ok(());
         }
         let tested = PROGRAMS.iter().map(|program| (program.package, program.machines.clone()));
-        let mut lints = BTreeSet::from([("flash", "timer", ARMV7M)]);
+        let mut lints = BTreeSet::from([("flash", "timer", ARMV7M), ("start", "stm32f4", ARMV7M)]);
         for (package, machines) in tested.chain(MEASURED) {
             lints.extend(MACHINES[machines].iter().map(|on| (package, on.name, on.target)));
         }

@@ -10,7 +10,7 @@ use crate::peers::Peer;
 /// What the bystander waits for, again and again.
 const NAP: Duration = Duration::from_millis(1);
 /// Who was not woken so long after the deadline is lost.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(60);
 
 pub struct Burst {
     count: usize,

@@ -14,7 +14,7 @@ use crate::peers::Peer;
 use crate::usage::cpu_of;
 
 /// Who was not woken so long after the last deadline is lost.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(60);
 
 pub struct Fire {
     count: usize,

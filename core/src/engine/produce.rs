@@ -187,7 +187,7 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
         let mut first = true;
         loop {
             match ask(self) {
-                Err(RegisterError::Full) if first && self.has_news() => {
+                Err(RegisterError::Full) if first && !self.producers.queue.is_empty() => {
                     first = false;
                     self.driver.pend();
                 }
@@ -195,10 +195,6 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
                 answer => return answer,
             }
         }
-    }
-
-    fn has_news(&self) -> bool {
-        !self.producers.queue.is_empty() || !self.producers.parked.is_empty()
     }
 
     #[inline]

@@ -22,7 +22,8 @@ const LOOKAHEAD: usize = if PREFETCHES { batch::SIZE } else { 1 };
 impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     /// Applies commands, without firing anything: what a producer does that finds the pool empty.
     ///
-    /// Bounded; does nothing if somebody turns at this moment. Calls nobody's waker.
+    /// Those that an earlier call has taken and left, or else those that have come; 256 at most. Does nothing if
+    /// somebody turns at this moment. Calls nobody's waker.
     ///
     /// ```
     /// # use moirai_timer_core::{ManualDriver, TickCount, Timer};
@@ -33,13 +34,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
     #[cold]
     pub fn drain(&self) -> Drained {
         let Some(mut inside) = self.try_enter() else { return Drained::default() };
-        let mut drained = Drained::default();
-        for _ in 0..2 {
-            self.take_news(&mut inside);
-            let more = self.apply(&mut inside, HELPING - drained.applied);
-            drained.applied += more.applied;
-            drained.freed += more.freed;
-        }
+        self.take_news(&mut inside);
+        let drained = self.apply(&mut inside, HELPING);
         self.leave(inside);
         drained
     }

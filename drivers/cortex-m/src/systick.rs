@@ -56,7 +56,7 @@ const LEAST_OF_REFERENCE: u32 = 16;
 /// One for each alarm, one for each registration that is earlier than the alarm, one for each 2^24
 /// counts since the last alarm, which keeps the time.
 ///
-/// The exception's handler must not be kept waiting for 2^24 counts, 0.26 s at 64 MHz. It may have any
+/// The exception's handler must not be kept waiting for 2^24 counts, 0.1 s at 168 MHz. It may have any
 /// priority. The clock may be read at any other, and where interrupts are masked.
 ///
 /// Setting an alarm masks interrupts for some 30 instructions, 45 on a Cortex-M0, and up to two counts
@@ -82,13 +82,17 @@ impl<const HZ: u64> SysTick<HZ> {
     /// ```
     ///
     /// # Safety
-    /// Nobody else uses SysTick.
+    /// Nobody else uses SysTick, and the timer, its clock included, is used on one core only: each core has a
+    /// SysTick of its own.
     pub const unsafe fn take() -> Self {
         const { assert!(HZ > 0, "a clock has at least one tick a second") };
         SysTick { clock: Clock::new(Processors(())) }
     }
 
     /// Starts the timer, and asks for a turn, for what was armed before. A second call does nothing.
+    ///
+    /// To be called when the clock is what it is going to be, and the flash's wait states are, too: how long a
+    /// restart takes is measured here. Waits for the first count, for ever if the source does not run.
     ///
     /// A reference clock, [`SystClkSource::External`], has to be slower than the processor's by a
     /// factor of 16 at least, or the clock drifts. That of many STM32 is an eighth of it: take

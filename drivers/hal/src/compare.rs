@@ -64,8 +64,10 @@ use crate::extend::{end_of_half, extend, is_due};
 ///
 /// The handler must not be kept waiting for more than half a round of the counter (at 1 MHz, 32 ms
 /// of 16 bits, or half an hour of 32), nor may 32 wakers take as long, after which it notes the time; or the
-/// clock falls behind. It may have any priority; the clock may be read at any other, and from where interrupts
-/// are masked.
+/// clock falls behind. Nor may a debugger halt the processor for as long, unless the counter is halted with it: the
+/// clock would go back. The handler may have any priority; the clock may be read at any other, and from where
+/// interrupts are masked. As tasks are woken by the handler, it is to have the priority of the most urgent one that
+/// sleeps, or a higher one.
 ///
 /// # Before it is started
 ///

@@ -56,8 +56,12 @@ impl<H: Handle + Clone> Delay<H> {
     /// `idle` is called in a critical section. It has to return as soon as the timer's interrupt is
     /// pending, although that is not served yet, and may return at any time before. The instruction
     /// `wfi` does so, on Cortex-M and on RISC-V, if the program's critical sections mask interrupts
-    /// globally, and if it is not executed by an interrupt handler. Elsewhere, see
-    /// [`spinning`](Self::spinning).
+    /// globally, and if it is not executed by an interrupt handler. Not on several cores: their critical sections
+    /// are also kept against each other, so the others would stand still, and so would the timer, if one of
+    /// them serves its interrupt. Elsewhere, see [`spinning`](Self::spinning).
+    ///
+    /// To be used once the timer's interrupt is served: before that, a delay that is longer than half a round of a
+    /// [`CompareDriver`](crate::CompareDriver)'s counter may never end.
     pub const fn new(timer: H, idle: fn()) -> Self {
         Delay { timer, idle }
     }

@@ -39,6 +39,9 @@ const READ: usize = 1;
 /// compare registers. Keeping the 16 MHz clock running costs some hundred microamperes; a driver
 /// for the RTC, which costs less, is another `Counter`.
 ///
+/// As exact as that clock: unless the program starts the crystal oscillator (HFXO), it is the internal one, which is
+/// off by percents. Beside a SoftDevice, which takes TIMER0, use another instance, and a priority that it allows.
+///
 /// ```
 /// use moirai_timer_core::Timer;
 /// use moirai_timer_hal::nrf::Timer0;

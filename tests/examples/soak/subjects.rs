@@ -114,20 +114,30 @@ impl Subjects {
     /// Has everything take the room that it will ever need: in every shard, all sleeps armed, and due
     /// together.
     pub(crate) fn fill(&self) {
-        for Subject { timer, capacity, .. } in &self.all {
-            let deadline = Instant::now() + Duration::from_millis(500);
+        for Subject { name, timer, capacity, .. } in &self.all {
             let shards = timer.shard_metrics().len();
-            let fill_one = || {
-                let share = capacity.unwrap_or(ROOMY) / shards;
-                let mut sleeps: Vec<_> = (0..share).map(|_| timer.sleep_until(deadline)).collect();
-                for sleep in &mut sleeps {
-                    let _ = poll(sleep, Waker::noop());
+            // What is too soon for a slow machine is far enough ahead later.
+            let mut leads = [500, 5_000, 50_000].into_iter();
+            let is_filled = leads.any(|lead| {
+                let deadline = Instant::now() + Duration::from_millis(lead);
+                let fill_one = || {
+                    let share = capacity.unwrap_or(ROOMY) / shards;
+                    let mut sleeps: Vec<_> =
+                        (0..share).map(|_| timer.sleep_until(deadline)).collect();
+                    for sleep in &mut sleeps {
+                        let _ = poll(sleep, Waker::noop());
+                    }
+                    sleeps
+                };
+                let _sleeps = on_live_threads((0..shards).map(|_| fill_one));
+                let is_in_time = Instant::now() < deadline;
+                while timer.metrics().armed > 0 {
+                    thread::yield_now();
                 }
-                sleeps
-            };
-            let _sleeps = on_live_threads((0..shards).map(|_| fill_one));
-            while timer.metrics().armed > 0 {
-                thread::yield_now();
+                is_in_time
+            });
+            if !is_filled {
+                fail(format_args!("{name:?} cannot be filled: this machine is hopelessly slow"));
             }
         }
     }

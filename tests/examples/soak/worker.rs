@@ -33,6 +33,26 @@ struct Footprint {
     threads: usize,
 }
 
+fn footprint() -> Footprint {
+    Footprint { live: memory::live(), resident: memory::resident(), threads: memory::threads() }
+}
+
+fn has_grown(first: Footprint, last: Footprint) -> bool {
+    last.live > first.live + SLACK || last.threads > first.threads
+}
+
+/// Whether it is the case, sooner or later.
+fn soon(is_so: impl Fn() -> bool) -> bool {
+    let start = Instant::now();
+    while !is_so() {
+        if start.elapsed() > Duration::from_secs(30) {
+            return false;
+        }
+        thread::yield_now();
+    }
+    true
+}
+
 /// How long a round is, in a soak of this length.
 pub(crate) fn round_of(length: Duration) -> Duration {
     (length / 3).min(Duration::from_secs(20))
@@ -68,15 +88,15 @@ pub(crate) fn run(length: Duration, seed: u64) {
         ended += round.ended.load(Relaxed);
         drop(round);
         subjects.check();
-        let (counted, panicked) = (subjects.panics(), hazards::PANICS.load(SeqCst));
-        if counted != panicked {
+        let panicked = hazards::PANICS.load(SeqCst);
+        if !soon(|| subjects.panics() == panicked) {
+            let counted = subjects.panics();
             fail(format_args!("{panicked} wakers have panicked, and the timers know of {counted}"));
         }
-        let footprint = Footprint {
-            live: memory::live(),
-            resident: memory::resident(),
-            threads: memory::threads(),
-        };
+        // The threads of timers that were dropped may still be about to end.
+        let first = footprints.first().copied();
+        soon(|| first.is_none_or(|first| !has_grown(first, footprint())));
+        let footprint = footprint();
         footprints.push(footprint);
         println!(
             "{:>5} s  {ended:>10} ended, {} KiB allocated, {} KiB in memory, {} threads",

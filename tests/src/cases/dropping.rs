@@ -10,11 +10,11 @@ pub fn a_dropped_sleep_never_wakes<R: Rig>(rig: &R, unit: u64) -> Outcome {
     let deadline = rig.now().after(4 * unit);
     let mut sleep = at(rig, deadline);
     arm(rig, &mut sleep, &task)?;
-    assert_eq!(task.wakers(), 1);
+    let armed = task.wakers();
     drop(sleep);
-    let wakers = task.wakers();
+    let dropped = task.wakers();
     before(rig, deadline)?;
-    assert_eq!(wakers, 0, "the waker is dropped with the sleep");
+    assert_eq!((armed, dropped), (1, 0), "the waker is dropped with the sleep");
     settle(rig, deadline.after(4 * unit), unit);
     assert_eq!(task.wakes(), 0);
     Ok(())
@@ -37,8 +37,9 @@ pub fn a_sleep_may_be_dropped_after_it_fired<R: Rig>(rig: &R, unit: u64) -> Outc
     Ok(())
 }
 
-/// A sleep that saw its deadline pass before the timer did is complete, and wakes nobody.
-pub fn a_sleep_that_is_polled_late_needs_no_wake<R: Rig>(rig: &R, unit: u64) -> Outcome {
+/// A sleep that saw its deadline pass before the timer did is complete, and wakes nobody but by a
+/// timer that had taken the waker by then.
+pub fn a_sleep_that_is_polled_late_is_ready_without_a_wake<R: Rig>(rig: &R, unit: u64) -> Outcome {
     let task = Task::new();
     let deadline = rig.now().after(2 * unit);
     let mut sleep = at(rig, deadline);
@@ -49,7 +50,7 @@ pub fn a_sleep_that_is_polled_late_needs_no_wake<R: Rig>(rig: &R, unit: u64) -> 
     assert!(rig.now() >= deadline);
     let wakes = task.wakes();
     settle(rig, deadline.after(2 * unit), unit);
-    assert_eq!(task.wakes(), wakes, "woken after it was ready");
+    assert!(task.wakes() <= wakes + 1, "woken after it was ready");
     assert_eq!(task.wakers(), 0);
     Ok(())
 }

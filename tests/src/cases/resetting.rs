@@ -34,6 +34,7 @@ pub fn a_reset_to_later_wakes_later<R: Rig>(rig: &R, unit: u64) -> Outcome {
     before(rig, later)?;
     assert_eq!(wakes, 0);
     arm(rig, &mut sleep, &task)?;
+    before(rig, later)?;
     wait_for(rig, &task);
     assert!(rig.now() >= later);
     assert!(poll(&mut sleep, &task).is_ready());

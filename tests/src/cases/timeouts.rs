@@ -108,9 +108,10 @@ pub fn a_future_that_completes_in_time_ends_its_timeout<R: Rig>(rig: &R, unit: u
         assert_eq!(polled, Poll::Pending);
     }
     message.set(Some(7));
-    assert_eq!(task.polls(|cx| Pin::new(&mut timeout).poll(cx)), Poll::Ready(Ok(7)));
-    before(rig, deadline)?;
+    let polled = task.polls(|cx| Pin::new(&mut timeout).poll(cx));
     drop(timeout);
+    before(rig, deadline)?;
+    assert_eq!(polled, Poll::Ready(Ok(7)));
     settle(rig, deadline.after(2 * unit), unit);
     assert_eq!((task.wakes(), task.wakers()), (0, 0));
     Ok(())

@@ -54,6 +54,7 @@ pub fn two_tasks_may_pass_a_sleep_to_and_fro<R: Rig>(rig: &R, unit: u64) -> Outc
             settle(rig, rig.now(), unit / 16);
         }
     }
+    before(rig, deadline)?;
     wait_for(rig, &theirs);
     settle(rig, deadline.after(unit), unit);
     assert_eq!((theirs.wakes(), theirs.wakers()), (1, 0));
