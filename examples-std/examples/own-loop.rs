@@ -16,6 +16,7 @@ use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
+use futures_channel::oneshot;
 use moirai_timer_std::{Timer, block_on, sleep};
 use polling::{Event, Events, Poller};
 
@@ -62,7 +63,11 @@ fn main() -> io::Result<()> {
         })
     });
     let other = timer.clone();
-    let hurry = thread::spawn(move || block_on(other.sleep(2 * MS)));
+    let (tell, told) = oneshot::channel();
+    let hurry = thread::spawn(move || {
+        block_on(other.sleep(2 * MS));
+        tell.send(()).expect("the task waits for it");
+    });
 
     let mut rounds = Vec::new();
     let task = async {
@@ -72,6 +77,8 @@ fn main() -> io::Result<()> {
             rounds.push((due, timer.now()));
             println!("the task's round {round}");
         }
+        // Only the loop turns the timer: it goes on for as long as somebody sleeps.
+        told.await.expect("it only sleeps");
     };
     socket.set_nonblocking(true)?;
     // SAFETY: it is deleted below, before the socket is closed.

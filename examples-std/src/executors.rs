@@ -19,7 +19,7 @@ use crate::options::Kind;
 use crate::shot::Shot;
 
 /// How long an executor's threads may take to end. They hold no sleep by then, or one that is lost.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Something that runs tasks.
 pub(crate) trait Executor {

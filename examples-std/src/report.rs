@@ -36,7 +36,7 @@ pub(crate) fn tables(outcomes: &[Outcome]) -> String {
     for outcome in outcomes.iter().filter(|outcome| outcome.arming_overran) {
         let _ = writeln!(
             text,
-            "On {}, the first deadlines had passed before all sleeps were armed; those were late \
+            "\nOn {}, the first deadlines had passed before all sleeps were armed; those were late \
              for that.",
             outcome.executor.name()
         );

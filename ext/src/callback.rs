@@ -264,10 +264,12 @@ impl Wake for Callback {
 ///
 /// ```
 /// use moirai_timer_ext::spawn_after;
-/// use std::time::Duration;
+/// use std::{sync::mpsc::channel, time::Duration};
 ///
-/// // Is not called: the handle is dropped.
-/// let _ = spawn_after(Duration::from_millis(1), || unreachable!())?;
+/// let (sender, receiver) = channel();
+/// // Is not called: the handle is dropped, and the function with it.
+/// let _ = spawn_after(Duration::from_secs(60), move || sender.send("called").unwrap())?;
+/// assert!(receiver.recv().is_err());
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[must_use = "a callback whose handle is dropped is cancelled: detach it"]

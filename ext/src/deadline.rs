@@ -30,7 +30,7 @@ use moirai_timer_core::{Elapsed, Handle, Sleep, Ticks, Timeout};
 ///     Ok(number + 1)
 /// }
 ///
-/// let deadline = Deadline::after(Timer::global().clone(), Duration::from_secs(5));
+/// let deadline = Deadline::after(Timer::global().clone(), Duration::from_secs(60));
 /// assert_eq!(block_on(answer(deadline)), Ok(5));
 /// # }
 /// ```
@@ -122,7 +122,7 @@ impl<H: Handle> Deadline<H> {
     /// # use moirai_timer_ext::Deadline;
     /// # use moirai_timer_std::Timer;
     /// # use std::{net::UdpSocket, time::Duration};
-    /// let deadline = Deadline::after(Timer::global().clone(), Duration::from_secs(5));
+    /// let deadline = Deadline::after(Timer::global().clone(), Duration::from_secs(60));
     /// let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     /// // Zero would be an error: see `check`.
     /// socket.set_read_timeout(deadline.remaining()).unwrap();

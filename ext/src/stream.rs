@@ -93,7 +93,7 @@ pub trait StreamExt: Stream + Sized {
     /// # use futures_util::{StreamExt as _, stream};
     /// # use moirai_timer_std::block_on;
     /// # use std::time::Duration;
-    /// let chunks = stream::iter(0..3).chunks_timeout(2, Duration::from_secs(1));
+    /// let chunks = stream::iter(0..3).chunks_timeout(2, Duration::from_secs(60));
     /// assert_eq!(block_on(chunks.collect::<Vec<_>>()), [vec![0, 1], vec![2]]);
     /// ```
     #[cfg(feature = "std")]
@@ -167,7 +167,7 @@ pub trait StreamExt: Stream + Sized {
     /// # use futures_util::{StreamExt as _, stream};
     /// # use moirai_timer_std::{Timer, block_on};
     /// # use std::time::Duration;
-    /// let chunks = stream::iter(0..3).chunks_timeout_on(Timer::new(), 2, Duration::from_secs(1));
+    /// let chunks = stream::iter(0..3).chunks_timeout_on(Timer::new(), 2, Duration::from_secs(60));
     /// assert_eq!(block_on(chunks.collect::<Vec<_>>()), [vec![0, 1], vec![2]]);
     /// # }
     /// ```

@@ -366,7 +366,7 @@ impl Timer {
     /// # use moirai_timer_std::Timer;
     /// # use std::{pin::pin, task::{Context, Waker}, time::Duration};
     /// let timer = Timer::builder().shards(2).build()?;
-    /// let mut sleep = pin!(timer.sleep(Duration::from_secs(5)));
+    /// let mut sleep = pin!(timer.sleep(Duration::from_secs(60)));
     /// assert!(sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     /// // It is in the shard of the thread that polled it first.
     /// assert_eq!(timer.shard_next_deadlines().iter().flatten().count(), 1);
