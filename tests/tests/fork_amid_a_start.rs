@@ -16,6 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use moirai_timer_std::{Sleep, Timer};
+use moirai_timer_tests::processes::is_asleep;
 use moirai_timer_tests::{Task, until};
 
 struct StopsWhoStarts;
@@ -24,9 +25,9 @@ struct StopsWhoStarts;
 static STOPS: AtomicBool = AtomicBool::new(false);
 static STOPPED: AtomicU32 = AtomicU32::new(0);
 
-/// Whether a thread is held up that makes the global timer, and whether another is about to fork.
+/// Whether a thread is held up that makes the global timer, and the number of one that is about to fork.
 static HELD_UP: AtomicBool = AtomicBool::new(false);
-static FORKS: AtomicBool = AtomicBool::new(false);
+static FORKS: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
     static HAS_BEGUN: Cell<bool> = const { Cell::new(false) };
@@ -48,11 +49,14 @@ unsafe impl GlobalAlloc for StopsWhoStarts {
         }
         if MAKES.take() {
             HELD_UP.store(true, SeqCst);
-            while !FORKS.load(SeqCst) {
+            while FORKS.load(SeqCst) == 0 {
                 std::hint::spin_loop();
             }
-            // It does not go on before the fork, or would wait for ever for one that waits for it.
-            (0..10_000).for_each(|_| thread::yield_now());
+            // It does not go on before the fork, unless that waits for it. Who forks sleeps in both cases: for this
+            // one, or for its child.
+            while !is_asleep(FORKS.load(SeqCst)) {
+                thread::yield_now();
+            }
         }
         // SAFETY: the caller vouches for it.
         unsafe { System.alloc(layout) }
@@ -83,7 +87,7 @@ fn works_in_a_child(timer: &Timer) -> bool {
         let child = libc::fork();
         assert!(child >= 0, "fork failed");
         if child == 0 {
-            libc::alarm(10);
+            libc::alarm(120);
             STOPS.store(false, SeqCst);
             let woken = wait_for(timer.sleep(Duration::from_millis(1)));
             libc::_exit(if woken { 0 } else { 1 });
@@ -140,7 +144,8 @@ fn a_child_does_not_wait_for_who_makes_the_global_timer() {
             assert_eq!(Timer::global().metrics().armed, 0);
         });
         until(|| HELD_UP.load(SeqCst));
-        FORKS.store(true, SeqCst);
+        // SAFETY: asks for this thread's number.
+        FORKS.store(unsafe { libc::gettid() }.cast_unsigned(), SeqCst);
         assert!(works_in_a_child(Timer::global()), "the child waits for ever");
     });
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use moirai_timer_core::{ManualDriver, Ticks};
 use moirai_timer_std::{Sleep, Timer};
-use moirai_timer_tests::Task;
+use moirai_timer_tests::{Task, until};
 
 struct Counting;
 
@@ -75,6 +75,22 @@ fn round(timer: &Timer, sleeps: &mut Vec<Sleep>, task: &Task, other: &Task) {
     }
 }
 
+/// Has all of them due at one instant, as in a round in which the timer's thread is held up. Whether the timer
+/// knew of all of them before.
+fn all_at_once(timer: &Timer, sleeps: &mut Vec<Sleep>, task: &Task, lead: Duration) -> bool {
+    let (at, mut wakes) = (Instant::now() + lead, task.wakes());
+    sleeps.extend((0..MANY).map(|_| timer.sleep_until(at)));
+    for sleep in sleeps.iter_mut() {
+        wakes += task.polls(|cx| Pin::new(sleep).poll(cx)).is_pending() as u32;
+    }
+    // It takes in what it was told.
+    timer.next_deadline();
+    let in_time = Instant::now() < at;
+    until(|| task.wakes() == wakes);
+    sleeps.clear();
+    in_time
+}
+
 #[test]
 fn nothing_is_allocated_once_the_timer_is_warm() {
     let (task, other) = (Task::new(), Task::new());
@@ -84,6 +100,9 @@ fn nothing_is_allocated_once_the_timer_is_warm() {
     for _ in 0..5 {
         round(&timer, &mut sleeps, &task, &other);
     }
+    // What is too soon for a slow machine is far enough ahead later.
+    let mut leads = [20, 2_000, 20_000].into_iter().map(Duration::from_millis);
+    assert!(leads.any(|lead| all_at_once(&timer, &mut sleeps, &task, lead)));
     let count = allocations(|| (0..10).for_each(|_| round(&timer, &mut sleeps, &task, &other)));
     assert_eq!(count, 0, "the std timer, its thread included");
 

@@ -21,6 +21,9 @@ fn sleeps_of(thread: u32) -> u64 {
     line.unwrap().split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// A thread that is asleep may have been held up on its way, and has yet to give up the processor then.
+const ONCE: u64 = 1;
+
 fn named(name: &str) -> Timer {
     Timer::builder().thread_name(name).build().unwrap()
 }
@@ -85,11 +88,7 @@ fn the_last_handle_may_be_dropped_by_a_waker() {
     task.hooked(&hook, || {
         let mut sleep = timer.sleep(HOUR);
         assert!(!poll(&mut sleep, &task));
-        drop(sleep);
-        let mut sleep = timer.sleep(Duration::from_millis(2));
-        if poll(&mut sleep, &task) {
-            task.waker().wake();
-        }
+        sleep.reset_after(Duration::from_millis(2));
         // From here on the waker holds the last handle, but for the sleep's.
         sender.send(timer).unwrap();
         until(|| task.is_woken());
@@ -141,13 +140,14 @@ fn a_far_timer_leaves_its_thread_asleep() {
     }
     drop(last);
     assert_eq!(quiet.metrics().turns, turned);
-    assert_eq!(sleeps_of(thread), slept, "the thread was roused");
+    let sleeps = sleeps_of(thread);
+    assert!(sleeps <= slept + ONCE, "the thread was roused");
     assert!(is_asleep(thread));
 
     // It is asleep, not dead.
     far.reset_after(Duration::from_millis(1));
     until(|| task.is_woken());
-    until(|| sleeps_of(thread) > slept);
+    until(|| sleeps_of(thread) > sleeps);
 }
 
 /// And when the last one has gone, it does not come back to look.
@@ -173,7 +173,9 @@ fn a_timer_that_has_fired_everything_is_quiet() {
         block_on(Timer::global().sleep(Duration::from_micros(200)));
         assert!(poll(&mut timer.sleep(Duration::ZERO), &task));
     }
-    assert_eq!(account(), quiet);
+    let (turns, sleeps) = account();
+    assert_eq!(turns, quiet.0);
+    assert!(sleeps <= quiet.1 + ONCE, "the thread was roused");
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn slots_that_pass_from_thread_to_thread_stay_whole() {
                     random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(seed);
                     let dice = random >> 40;
                     let task = Task::new();
-                    let far = timer.now().after(1_000_000 + dice % 100);
+                    let far = timer.now().after((1 << 40) + dice % 100);
                     let Ok(mut sleep) = timer.try_sleep_until(far) else { continue };
                     if dice & 0x100 == 0 {
                         let _ = task.polls(|cx| Pin::new(&mut sleep).poll(cx));

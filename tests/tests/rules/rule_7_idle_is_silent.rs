@@ -120,6 +120,27 @@ fn the_same_deadline_in_a_slot_that_is_kept_is_no_command() {
     }
 }
 
+/// It is what makes that cheap: no other takes it meanwhile.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn a_slot_that_is_kept_is_nobody_elses() {
+    let timer = Timer::<ManualDriver, 2>::new(ManualDriver::new());
+    let others = || {
+        let sleeps: Vec<_> = (0..2).map(|_| timer.try_sleep_until(Ticks::LAST)).collect();
+        sleeps.iter().flatten().count()
+    };
+    // SAFETY: there is one thread, and the claims come from there.
+    unsafe {
+        let claim = timer.arm_as_keeper(Ticks::new(5), Waker::noop()).expect("there is room");
+        timer.release_as_keeper(claim, false);
+        let _other = timer.try_sleep_until(Ticks::LAST).expect("there is one more");
+        assert_eq!(others(), 0);
+        let claim = timer.arm_as_keeper(Ticks::new(5), Waker::noop()).expect("it was kept");
+        Handle::release(&&timer, claim, false);
+        assert_eq!(others(), 1);
+    }
+}
+
 /// Connections have long timeouts that are replaced now and then, and their requests short ones that are never
 /// needed. A short one takes over the slot of a long one, and the store has that slot: all the same,
 /// the alarm stays where the short one wanted it.
