@@ -405,8 +405,8 @@ impl<D: Driver, M: Slots, S: Store> Engine<D, M, S> {
 
     /// What has happened so far; `None` while another caller is inside.
     ///
-    /// Applies the commands that wait, so that they are counted. Meanwhile the driver's turn is kept out, and comes
-    /// after that; for as long as others preempt the caller. Where priorities differ, call it in a critical section.
+    /// Applies the commands that wait, so that they are counted. Meanwhile the driver's turn is kept out, also while
+    /// the caller is preempted: where tasks have several priorities, call it in a critical section.
     pub fn metrics(&self) -> Option<Metrics> {
         let inside = self.try_enter_up_to_date()?;
         let armed = inside.store.len();
