@@ -39,8 +39,11 @@ impl<'a, D: Driver> WakeBatch<'a, D> {
     /// Wakes them all. Not to be called while the store is held.
     pub(crate) fn wake(&mut self) {
         if PREFETCHES {
-            // For most executors the data is the task.
-            self.wakers.iter().for_each(|waker| prefetch(waker.data()));
+            // For most executors the data is the task: the state, and what follows, in one line or two.
+            for data in self.wakers.iter().map(|waker| waker.data().cast::<u8>()) {
+                prefetch(data);
+                prefetch(data.wrapping_add(40));
+            }
         }
         self.wakers.reverse();
         self.wake_from_the_end();

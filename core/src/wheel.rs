@@ -22,14 +22,14 @@
 use core::ops::IndexMut;
 
 use crate::heap::{HeapEntry, Positions, settle};
-use crate::prefetch::prefetch;
+use crate::prefetch::{PREFETCHES, prefetch};
 use crate::{Store, Ticks};
 
 const BITS: u32 = 5;
 const BUCKETS: usize = 64;
 /// A bucket is so many lists, by the slot's index. Following one list is waiting for one cache miss
-/// after the other; following four is waiting for them together.
-const LISTS: usize = 4;
+/// after the other; following eight is waiting for them together.
+const LISTS: usize = if PREFETCHES { 8 } else { 1 };
 /// How many timers of a bucket `next` looks at to find the earliest.
 const LOOK: usize = 16;
 

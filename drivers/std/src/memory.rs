@@ -1,12 +1,15 @@
 //! The memory of a shard. Slots, and the store's nodes, are in segments that double in size: the pool
-//! grows, nothing ever moves, and nothing is written before it is used.
+//! grows, nothing ever moves, and nothing is written before it is used. Large segments are put to use step
+//! by step, and while one step is used up, the timer's thread has the system find memory for the next.
 
-use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
-use std::ops::{Index, IndexMut};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ops::{Index, IndexMut, Range};
 use std::ptr;
 
 use moirai_timer_core::{HeapEntry, Slot, Slots, WheelMemory, WheelNode, WheelStore};
 
+use crate::sys;
+use crate::sys::sync::Arc;
 use crate::sys::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
 
 /// Slots in the first segment. Small enough to stay in the first-level cache while they circulate.
@@ -17,86 +20,20 @@ const SEGMENTS: usize = 16;
 /// The most slots that one shard can have.
 pub(crate) const MOST: u32 = FIRST * ((1 << SEGMENTS) - 1);
 
-/// A segment, all zeros. The system's fresh pages are zero already, so a large one costs nothing
-/// until it is used; then, a page of 4 KiB at a time. Pages of 2 MiB are not asked for: they made no
-/// difference to a million timers that fire, and the first touch of each took 5 ms on a virtual
-/// machine.
-///
-/// # Safety
-/// All zeros are a `T`, which takes some room.
-unsafe fn zeroed<T>(segment: usize) -> Box<[T]> {
-    let len = (FIRST as usize) << segment;
-    let layout = Layout::array::<T>(len).expect("far below usize::MAX");
-    // SAFETY: the layout's size is not zero, by the caller's promise.
-    let start: *mut T = unsafe { alloc_zeroed(layout) }.cast();
-    if start.is_null() {
-        handle_alloc_error(layout);
-    }
-    // SAFETY: it was allocated above with the layout of such a box, and holds zeros.
-    unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(start, len)) }
+/// Bytes in a line of the cache, of which a slot, or a node, is a whole part.
+const LINE: usize = 64;
+
+/// Slots in a segment.
+const fn len(segment: usize) -> u32 {
+    FIRST << segment
 }
 
-/// Slots that are there, and slots that will be when they are needed.
-///
-/// The Segment Invariant: entry `k` is null, or points to `FIRST << k` slots that came out of a box
-/// and stay where they are until this is dropped. It changes once.
-#[derive(Debug)]
-pub(crate) struct Segments {
-    segments: [AtomicPtr<Slot>; SEGMENTS],
-    capacity: AtomicU32,
-    limit: u32,
-}
-
-/// Puts a segment back into its box.
-///
-/// # Safety
-/// It came out of one, and nobody uses it any more.
-unsafe fn boxed(segment: usize, slots: *mut Slot) -> Box<[Slot]> {
-    const { assert!(!std::mem::needs_drop::<Slot>(), "dropping it writes nothing") };
-    // SAFETY: by the caller's promise.
-    unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(slots, (FIRST as usize) << segment)) }
-}
-
-impl Segments {
-    pub(crate) const fn new(limit: u32) -> Self {
-        Segments {
-            segments: [const { AtomicPtr::new(ptr::null_mut()) }; SEGMENTS],
-            capacity: AtomicU32::new(0),
-            limit,
-        }
-    }
-
-    /// Adds a segment; false if the limit is reached.
-    ///
-    /// Who grows at the same time as another may find that it was done, and has wasted a call of
-    /// the allocator, but never waits.
-    pub(crate) fn grow(&self) -> bool {
-        let capacity = self.capacity.load(Acquire);
-        if capacity >= self.limit {
-            return false;
-        }
-        let (segment, _) = place(capacity);
-        // SAFETY: all zeros are an idle slot.
-        let fresh = Box::into_raw(unsafe { zeroed::<Slot>(segment) }).cast::<Slot>();
-        let set = self.segments[segment].compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire);
-        if set.is_err() {
-            // SAFETY: it came out of its box above, and nobody has seen it.
-            drop(unsafe { boxed(segment, fresh) });
-        }
-        self.capacity.fetch_max((capacity + (FIRST << segment)).min(self.limit), Release);
-        true
-    }
-}
-
-impl Drop for Segments {
-    fn drop(&mut self) {
-        for (segment, slots) in self.segments.iter_mut().enumerate() {
-            let slots = *slots.get_mut();
-            if !slots.is_null() {
-                // SAFETY: by the Segment Invariant, and whoever drops this is the last to use it.
-                drop(unsafe { boxed(segment, slots) });
-            }
-        }
+/// How many slots of a segment are put to use at once: all of a small one; of a large one so many that the
+/// thread is seldom asked for more, and what lies ready is little beside what is in use.
+fn step(segment: usize) -> u32 {
+    match len(segment) {
+        small @ ..=8_192 => small,
+        large => (large / 32).clamp(2_048, 65_536),
     }
 }
 
@@ -108,6 +45,155 @@ fn place(index: u32) -> (usize, usize) {
     (segment as usize, shifted - ((FIRST as usize) << segment))
 }
 
+/// Segments of `T`. The system's fresh pages are zero already, so a large one costs nothing until it is used;
+/// then, a page of 4 KiB at a time. Pages of 2 MiB are not asked for: they made no difference to a million
+/// timers that fire, and the first touch of each took 5 ms on a virtual machine.
+///
+/// The Segment Invariant: entry `k` is null, or points to `len(k)` of `T`, which were all zeros, begin with a
+/// line of the cache, and stay where they are until this is dropped. In front of them is a pointer to the
+/// allocation that they are in. It changes once.
+#[derive(Debug)]
+struct Table<T>([AtomicPtr<T>; SEGMENTS]);
+
+impl<T> Table<T> {
+    /// # Safety
+    /// All zeros are a `T`.
+    const unsafe fn new() -> Self {
+        const { assert!(align_of::<T>() <= LINE && !std::mem::needs_drop::<T>()) };
+        Table([const { AtomicPtr::new(ptr::null_mut()) }; SEGMENTS])
+    }
+
+    /// What is allocated for a segment: it, and a line, so that it can begin with one. (As the allocator aligns
+    /// large blocks, half of all slots would be in two lines. It could be asked to align this one, but then the
+    /// zeros are written.)
+    fn layout(segment: usize) -> Layout {
+        let size = size_of::<T>() * len(segment) as usize + LINE;
+        Layout::from_size_align(size, align_of::<*mut u8>()).expect("far below usize::MAX")
+    }
+
+    /// Sees to it that a segment is there. Who does so at the same time as another may have wasted a call of
+    /// the allocator, but never waits.
+    fn make(&self, segment: usize) {
+        if !self.0[segment].load(Acquire).is_null() {
+            return;
+        }
+        let layout = Self::layout(segment);
+        // SAFETY: the layout's size is not zero.
+        let memory = unsafe { alloc_zeroed(layout) };
+        if memory.is_null() {
+            handle_alloc_error(layout);
+        }
+        // SAFETY: this is a pointer's size at least, since both ends are aligned for one, and a line at most.
+        let start: *mut T = unsafe {
+            let start = memory.add(LINE - memory.addr() % LINE);
+            start.cast::<*mut u8>().sub(1).write(memory);
+            start.cast()
+        };
+        let set = self.0[segment].compare_exchange(ptr::null_mut(), start, AcqRel, Acquire);
+        if set.is_err() {
+            // SAFETY: it was made above, and nobody has seen it.
+            unsafe { Self::unmake(segment, start) };
+        }
+    }
+
+    /// # Safety
+    /// The segment was made, and nobody uses it any more.
+    unsafe fn unmake(segment: usize, start: *mut T) {
+        // SAFETY: by the Segment Invariant this is what was allocated, with that layout.
+        unsafe { dealloc(start.cast::<*mut u8>().sub(1).read(), Self::layout(segment)) };
+    }
+
+    /// Where a `T` is, in a segment that was made.
+    #[inline]
+    fn at(&self, index: u32) -> *mut T {
+        let (segment, offset) = place(index);
+        let start = self.0[segment % SEGMENTS].load(Acquire);
+        assert!(!start.is_null(), "the index is below the capacity");
+        // SAFETY: by the Segment Invariant; `place` gives offsets below the segment's length.
+        unsafe { start.add(offset) }
+    }
+
+    /// Has the system find memory for `count` from `index` on, which are in one segment that was made.
+    fn populate(&self, index: u32, count: u32) {
+        sys::populate(self.at(index).cast(), count as usize * size_of::<T>());
+    }
+}
+
+impl<T> Drop for Table<T> {
+    fn drop(&mut self) {
+        for (segment, start) in self.0.iter_mut().enumerate() {
+            let start = *start.get_mut();
+            if !start.is_null() {
+                // SAFETY: whoever drops this is the last to use it.
+                unsafe { Self::unmake(segment, start) };
+            }
+        }
+    }
+}
+
+/// Slots that are there, and slots that will be when they are needed.
+#[derive(Debug)]
+pub(crate) struct Segments {
+    slots: Table<Slot>,
+    /// The wheel's: this makes and populates them, and never looks at one.
+    nodes: Arc<Table<WheelNode>>,
+    capacity: AtomicU32,
+    limit: u32,
+    /// Slots below this, and their nodes, have been prepared, or were put to use without.
+    prepared: AtomicU32,
+}
+
+/// The memory of a shard that has at most `limit` slots.
+pub(crate) fn memory(limit: u32) -> (Segments, Growing) {
+    // SAFETY: all zeros are an idle slot, and an empty node.
+    let (slots, nodes) = unsafe { (Table::new(), Arc::new(Table::new())) };
+    let growing = Growing { near: Vec::new(), nodes: Nodes { table: nodes.clone(), capacity: 0 } };
+    let (capacity, prepared) = (AtomicU32::new(0), AtomicU32::new(0));
+    (Segments { slots, nodes, capacity, limit, prepared }, growing)
+}
+
+impl Segments {
+    /// Where the next step begins, and where it ends; `None` if the limit is reached.
+    fn next_step(&self) -> Option<(u32, u32)> {
+        let capacity = self.capacity.load(Acquire);
+        (capacity < self.limit)
+            .then(|| (capacity, (capacity + step(place(capacity).0)).min(self.limit)))
+    }
+
+    /// Puts the next step to use; false if the limit is reached.
+    pub(crate) fn grow(&self) -> bool {
+        let Some((start, end)) = self.next_step() else { return false };
+        self.slots.make(place(start).0);
+        self.capacity.fetch_max(end, Release);
+        true
+    }
+
+    /// What of the next step is not prepared, if it is one of a large segment.
+    pub(crate) fn unprepared(&self) -> Option<Range<u32>> {
+        let (start, end) = self.next_step()?;
+        let (segment, _) = place(start);
+        let left = self.prepared.load(Relaxed).max(start)..end;
+        (step(segment) < len(segment) && !left.is_empty()).then_some(left)
+    }
+
+    /// Has the system find memory for a part of the next step, so that those who arm the slots need not wait
+    /// until it has; whether there was something to do. For one caller at a time.
+    pub(crate) fn prepare(&self) -> bool {
+        /// So many slots at once, with which the caller is busy for some ten microseconds.
+        const PART: u32 = 1_024;
+
+        let Some(left) = self.unprepared() else { return false };
+        let (from, count) = (left.start, PART.min(left.end - left.start));
+        let (segment, _) = place(from);
+        self.slots.make(segment);
+        self.nodes.make(segment);
+        self.slots.populate(from, count);
+        self.nodes.populate(from, count);
+        self.prepared.store(from + count, Relaxed);
+        true
+    }
+}
+
 impl Slots for Segments {
     fn capacity(&self) -> u32 {
         self.capacity.load(Acquire)
@@ -115,11 +201,8 @@ impl Slots for Segments {
 
     #[inline]
     fn slot(&self, index: u32) -> &Slot {
-        let (segment, offset) = place(index);
-        let slots = self.segments[segment % SEGMENTS].load(Acquire);
-        assert!(!slots.is_null(), "the index is below the capacity");
-        // SAFETY: by the Segment Invariant; `place` gives offsets below the segment's length.
-        unsafe { &*slots.add(offset) }
+        // SAFETY: by the Segment Invariant, and nobody writes slots but by shared references.
+        unsafe { &*self.slots.at(index) }
     }
 }
 
@@ -131,16 +214,16 @@ pub(crate) type Wheel = WheelStore<Growing, 20, 8>;
 const STEP: usize = 256;
 
 /// What a wheel needs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Growing {
     near: Vec<HeapEntry>,
     nodes: Nodes,
 }
 
-/// The nodes, in segments as the slots are. What has not been made is empty.
-#[derive(Debug, Default)]
+/// The nodes of the wheel, which alone reads and writes them.
+#[derive(Debug)]
 pub(crate) struct Nodes {
-    segments: [Box<[WheelNode]>; SEGMENTS],
+    table: Arc<Table<WheelNode>>,
     capacity: u32,
 }
 
@@ -149,16 +232,16 @@ impl Index<usize> for Nodes {
 
     #[inline]
     fn index(&self, index: usize) -> &WheelNode {
-        let (segment, offset) = place(index as u32);
-        &self.segments[segment % SEGMENTS][offset]
+        // SAFETY: by the Segment Invariant, and it is written through `&mut self` only.
+        unsafe { &*self.table.at(index as u32) }
     }
 }
 
 impl IndexMut<usize> for Nodes {
     #[inline]
     fn index_mut(&mut self, index: usize) -> &mut WheelNode {
-        let (segment, offset) = place(index as u32);
-        &mut self.segments[segment % SEGMENTS][offset]
+        // SAFETY: by the Segment Invariant, and it is reached through `self` only.
+        unsafe { &mut *self.table.at(index as u32) }
     }
 }
 
@@ -183,9 +266,8 @@ impl WheelMemory for Growing {
         let nodes = &mut self.nodes;
         while nodes.capacity < capacity {
             let (segment, _) = place(nodes.capacity);
-            // SAFETY: all zeros are an empty node.
-            nodes.segments[segment] = unsafe { zeroed(segment) };
-            nodes.capacity += FIRST << segment;
+            nodes.table.make(segment);
+            nodes.capacity += len(segment);
         }
     }
 
@@ -215,8 +297,45 @@ mod tests {
     }
 
     #[test]
+    fn large_segments_are_put_to_use_in_steps_and_prepared_one_step_ahead() {
+        let (slots, _) = memory(20_000);
+        assert!(slots.grow());
+        assert!(!slots.prepare(), "a small segment");
+        while slots.capacity() < 16_128 {
+            assert_eq!(slots.unprepared(), None);
+            assert!(slots.grow());
+        }
+        // Six segments are in use. The next has 16,384 slots, in steps of 2,048, of which the limit cuts off the second.
+        assert_eq!(slots.unprepared(), Some(16_128..18_176));
+        assert!(slots.prepare());
+        assert_eq!(slots.unprepared(), Some(17_152..18_176));
+        assert_eq!(slots.capacity(), 16_128, "it is not in use yet");
+        assert!(slots.prepare());
+        assert!(!slots.prepare());
+        // What was not prepared in time is left to those who use it.
+        assert!(slots.grow() && slots.unprepared() == Some(18_176..20_000));
+        assert!(slots.grow() && !slots.grow());
+        assert_eq!((slots.capacity(), slots.unprepared()), (20_000, None));
+    }
+
+    #[test]
+    fn no_slot_and_no_node_is_in_two_lines() {
+        let (slots, mut growing) = memory(MOST);
+        growing.reserve(3_000);
+        while slots.capacity() < 3_000 {
+            slots.grow();
+        }
+        let within = |address: usize, size: usize| address % LINE + size <= LINE;
+        for index in 0..3_000 {
+            assert!(within(ptr::from_ref(slots.slot(index)).addr(), size_of::<Slot>()));
+            let node = ptr::from_ref(&growing.nodes[index as usize]).addr();
+            assert!(within(node, size_of::<WheelNode>()));
+        }
+    }
+
+    #[test]
     fn slots_stay_where_they_are_when_the_pool_grows() {
-        let slots = Segments::new(2_000);
+        let (slots, _) = memory(2_000);
         assert_eq!(slots.capacity(), 0);
         assert!(slots.grow());
         let first: *const Slot = slots.slot(0);

@@ -10,7 +10,7 @@ use crate::builder::{Builder, Drive};
 use crate::clock::{self, Clock};
 use crate::contain::contain;
 use crate::lateness::Recorder;
-use crate::memory::{Growing, Segments, Wheel};
+use crate::memory::{Segments, Wheel, memory};
 use crate::parker::{Parker, Signal, Sleeper};
 use crate::sys::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 use crate::sys::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -133,11 +133,8 @@ impl Core {
                     panics: AtomicU64::new(0),
                     teller: Teller::new(&config, number),
                 };
-                Engine::with_parts(
-                    driver,
-                    Segments::new(config.share()),
-                    Wheel::with_memory(Growing::default()),
-                )
+                let (slots, growing) = memory(config.share());
+                Engine::with_parts(driver, slots, Wheel::with_memory(growing))
             })
             .collect();
         let core = Arc::new(Core {
@@ -234,6 +231,7 @@ impl Core {
                 let grown = drained.freed * 4 <= drained.applied && shard.slots().grow();
                 if grown {
                     shard.driver().teller.grown(shard.slots().capacity());
+                    self.prepare_next(shard);
                 }
                 match ask(shard) {
                     Ok(claim) => return Ok(claim.with_shard(number as u32)),
@@ -244,6 +242,13 @@ impl Core {
             }
         }
         Err(RegisterError::Full)
+    }
+
+    /// Has the thread, if there is one, prepare the slots that will be put to use next.
+    fn prepare_next(&self, shard: &Shard) {
+        if matches!(self.config.drive, Drive::Thread(_)) && shard.slots().unprepared().is_some() {
+            self.parker.pend();
+        }
     }
 
     /// Starts the thread, if there is to be one and it does not run in this process.
@@ -302,8 +307,12 @@ impl Core {
             let mut next = Some(core.clock.now().after(AFTER_A_PANIC));
             // Wakers are contained, but a subscriber is not.
             contain(|| next = core.drive(), |_| {});
+            let roused = || signal.is_set() || parker.is_pended();
+            let idle = || !roused() && next.is_none_or(|next| core.clock.now() < next);
+            // A part at a time, or what comes due meanwhile would be late.
+            while idle() && core.shards.iter().any(|shard| shard.slots().prepare()) {}
             drop(core);
-            sleeper.sleep(next, || signal.is_set() || parker.is_pended());
+            sleeper.sleep(next, roused);
         }
     }
 
@@ -579,5 +588,28 @@ impl Drop for Core {
     fn drop(&mut self) {
         // Nobody can be waiting: sleeps hold a handle. The thread finds that we are gone, and ends.
         self.parker.pend();
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn the_thread_prepares_the_slots_that_come_next() {
+        let core = Core::new(Builder::default().shards(1));
+        let shard = &core.shards[0];
+        // One more than small segments have.
+        let claim = || core.claim_with(Shard::claim_at_hand).unwrap();
+        let claims: Vec<_> = (0..16_129).map(|_| claim()).collect();
+        assert_eq!(shard.slots().capacity(), 18_176);
+        let start = Instant::now();
+        while shard.slots().unprepared().is_some() {
+            assert!(start.elapsed() < Duration::from_secs(120), "nobody does it");
+            thread::yield_now();
+        }
+        // SAFETY: the claims came from there.
+        claims.into_iter().for_each(|claim| unsafe { core.release(claim, false) });
     }
 }

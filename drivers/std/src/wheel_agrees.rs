@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use moirai_timer_core::{Store, Ticks};
 
-use crate::memory::{Growing, Wheel};
+use crate::memory::{MOST, Wheel, memory};
 
 /// Three segments, of 256, 512 and 1024; the last is used in part.
 const INDICES: u64 = 1_000;
@@ -22,7 +22,7 @@ fn random(state: &mut u64) -> u64 {
 fn a_wheel_in_segments_agrees_with_a_map() {
     for seed in 1..=5 {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed);
-        let mut wheel = Wheel::with_memory(Growing::default());
+        let mut wheel = Wheel::with_memory(memory(MOST).1);
         let (mut map, mut now) = (BTreeMap::new(), 0);
         for step in 0..3_000 {
             // More of them as it goes on, so that it grows with timers in it.

@@ -67,6 +67,9 @@ pub(crate) fn drivers() -> u64 {
     SYSTEM.drivers.load(SeqCst)
 }
 
+/// Memory is there.
+pub(crate) fn populate(_: *mut u8, _: usize) {}
+
 /// There is no `fork` in these schedules.
 pub(crate) fn on_fork(_: extern "C" fn(), _: extern "C" fn(), _: extern "C" fn()) {}
 

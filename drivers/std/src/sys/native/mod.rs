@@ -3,6 +3,7 @@
 //! | | Linux, Android | other Unix | elsewhere |
 //! |---|---|---|---|
 //! | timer slack | set to the least | has none | has none |
+//! | memory that will be used soon | found beforehand | when it is used | when it is used |
 //! | a cheap clock that lags | `CLOCK_MONOTONIC_COARSE` | the clock | the clock |
 //! | `fork` | noticed | noticed | does not exist |
 //! | .. the name of a child's thread | set | the process's | |
@@ -22,7 +23,7 @@ mod plain;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 use plain as system;
 
-pub(crate) use system::{COARSE_LAG, coarse_nanos, minimise_timer_slack, now_nanos};
+pub(crate) use system::{COARSE_LAG, coarse_nanos, minimise_timer_slack, now_nanos, populate};
 #[cfg(feature = "clocks")]
 pub(crate) use system::{ClockChanges, boot_time};
 

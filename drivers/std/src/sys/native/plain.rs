@@ -32,3 +32,6 @@ pub(crate) fn minimise_timer_slack() {}
 
 /// A forked child's thread has its process's name.
 pub(crate) fn name_thread(_name: String) {}
+
+/// The system finds memory when it is used.
+pub(crate) fn populate(_start: *mut u8, _len: usize) {}
