@@ -33,7 +33,7 @@ const fn len(segment: usize) -> u32 {
 fn step(segment: usize) -> u32 {
     match len(segment) {
         small @ ..=8_192 => small,
-        large => (large / 32).clamp(2_048, 65_536),
+        large => (large / 32).clamp(2_048, 16_384),
     }
 }
 

@@ -9,15 +9,23 @@ use moirai_timer_core::Ticks;
 
 use crate::contain::contain;
 use crate::sys::sync::Arc;
-use crate::sys::sync::atomic::{AtomicBool, Ordering::*};
+use crate::sys::sync::atomic::{AtomicBool, AtomicU8, Ordering::*};
 use crate::sys::thread::{self, Thread};
 use crate::{Builder, Precision, clock, sys};
+
+/// Nothing was asked for.
+pub(crate) const NOTHING: u8 = 0;
+/// That there be room for more sleeps soon. It is not urgent.
+pub(crate) const ROOM: u8 = 1;
+/// A turn.
+pub(crate) const TURN: u8 = 2;
 
 /// The nudge of one timer. Whoever drives it registers a waker here, looks whether a turn is
 /// wanted, turns, and sleeps.
 #[derive(Debug)]
 pub(crate) struct Parker {
-    pended: AtomicBool,
+    /// What the driver was asked for, and does not know of yet.
+    asked: AtomicU8,
     driver: UnsafeCell<AtomicWaker>,
 }
 
@@ -26,7 +34,7 @@ unsafe impl Sync for Parker {}
 
 impl Parker {
     pub(crate) const fn new() -> Self {
-        Parker { pended: AtomicBool::new(false), driver: UnsafeCell::new(AtomicWaker::new()) }
+        Parker { asked: AtomicU8::new(NOTHING), driver: UnsafeCell::new(AtomicWaker::new()) }
     }
 
     fn driver(&self) -> &AtomicWaker {
@@ -45,21 +53,29 @@ impl Parker {
 
     /// Asks for a turn. One system call at most, and only if the driver does not know yet.
     pub(crate) fn pend(&self) {
-        if !self.pended.swap(true, SeqCst) {
+        if self.asked.swap(TURN, SeqCst) != TURN {
             self.driver().wake();
         }
     }
 
-    /// The caller will turn now; a nudge from now on wakes `waker`, or is seen by
+    /// Asks for room, at the same cost.
+    pub(crate) fn ask_for_room(&self) {
+        if self.asked.compare_exchange(NOTHING, ROOM, SeqCst, SeqCst).is_ok() {
+            self.driver().wake();
+        }
+    }
+
+    /// What was asked for, which the caller will do now; a nudge from now on wakes `waker`, or is seen by
     /// [`is_pended`](Self::is_pended).
     ///
     /// In this order: a nudge uses up the waker, so one that came between registering and
     /// forgetting it would leave neither. One that comes between forgetting and registering may
     /// find no waker, and those after it rely on it: so `waker` is woken for it. A loop of the
     /// program's own has nothing else to go by.
-    pub(crate) fn attend(&self, waker: &Waker) {
-        self.pended.store(false, SeqCst);
+    pub(crate) fn attend(&self, waker: &Waker) -> u8 {
+        let asked = self.asked.swap(NOTHING, SeqCst);
         self.register(waker);
+        asked
     }
 
     fn register(&self, waker: &Waker) {
@@ -69,14 +85,14 @@ impl Parker {
         }
     }
 
-    /// Whether a turn was asked for; forgets it.
+    /// Whether anything was asked for; forgets it.
     #[cfg(feature = "test-util")]
     pub(crate) fn take_pended(&self) -> bool {
-        self.pended.swap(false, SeqCst)
+        self.asked.swap(NOTHING, SeqCst) != NOTHING
     }
 
     pub(crate) fn is_pended(&self) -> bool {
-        self.pended.load(SeqCst)
+        self.asked.load(SeqCst) != NOTHING
     }
 }
 
@@ -305,7 +321,7 @@ mod tests {
         let wakes = std::sync::Arc::new(Wakes(0.into()));
         let waker = Waker::from(wakes.clone());
         let parker = Parker::new();
-        parker.pended.store(false, SeqCst);
+        parker.asked.store(NOTHING, SeqCst);
         parker.pend();
         parker.register(&waker);
         assert_eq!(wakes.0.load(SeqCst), 1, "for the nudge before it");

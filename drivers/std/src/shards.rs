@@ -11,7 +11,7 @@ use crate::clock::{self, Clock};
 use crate::contain::contain;
 use crate::lateness::Recorder;
 use crate::memory::{Segments, Wheel, memory};
-use crate::parker::{Parker, Signal, Sleeper};
+use crate::parker::{Parker, ROOM, Signal, Sleeper};
 use crate::sys::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 use crate::sys::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::sys::thread::{self, Thread};
@@ -247,7 +247,7 @@ impl Core {
     /// Has the thread, if there is one, prepare the slots that will be put to use next.
     fn prepare_next(&self, shard: &Shard) {
         if matches!(self.config.drive, Drive::Thread(_)) && shard.slots().unprepared().is_some() {
-            self.parker.pend();
+            self.parker.ask_for_room();
         }
     }
 
@@ -286,6 +286,8 @@ impl Core {
     fn run(core: &Weak<Core>, generation: u32) {
         /// Nanoseconds until the next try: who panics in every turn is not to take a processor.
         const AFTER_A_PANIC: u64 = 1_000_000;
+        /// Nanoseconds before a deadline in which nothing else is done.
+        const SOON: u64 = 1_000_000;
 
         let Some(strong) = core.upgrade() else { return };
         if strong.driven.swap(generation, SeqCst) == generation {
@@ -299,14 +301,18 @@ impl Core {
         drop(strong);
         let signal = Signal::current();
         let waker = Waker::from(signal.clone());
+        let mut next = None;
         loop {
             signal.clear();
-            parker.attend(&waker);
+            let asked = parker.attend(&waker);
             // Not held while asleep: the last handle ends the timer.
             let Some(core) = core.upgrade() else { return };
-            let mut next = Some(core.clock.now().after(AFTER_A_PANIC));
-            // Wakers are contained, but a subscriber is not.
-            contain(|| next = core.drive(), |_| {});
+            let now = core.clock.now();
+            if asked != ROOM || next.is_some_and(|next| next < now.after(SOON)) {
+                next = Some(now.after(AFTER_A_PANIC));
+                // Wakers are contained, but a subscriber is not.
+                contain(|| next = core.drive(), |_| {});
+            }
             let roused = || signal.is_set() || parker.is_pended();
             let idle = || !roused() && next.is_none_or(|next| core.clock.now() < next);
             // A part at a time, or what comes due meanwhile would be late.
@@ -530,7 +536,9 @@ impl Drop for Seated<'_> {
             Drive::Caller(Some(waker)) => Some(waker),
             _ => None,
         };
-        own_loop.into_iter().for_each(|waker| self.0.parker.attend(waker));
+        if let Some(waker) = own_loop {
+            self.0.parker.attend(waker);
+        }
         let mut seat = self.0.seat();
         seat.taken = false;
         for thread in seat.waiting.drain(..) {
