@@ -261,9 +261,11 @@ pub(crate) fn run(sh: &Shell, Arguments { filter }: &Arguments) -> Result<()> {
     let _directory = sh.push_dir("examples-embedded");
     shell::run(cmd!(sh, "cargo fmt --all --check"))?;
     let build = Build::choose(sh)?;
-    let readme = sh.read_file("../README.md")?;
-    let shown = readme.contains(&sh.read_file("start/src/main.rs")?);
-    ensure!(shown, "the README shows another program than examples-embedded/start/src/main.rs");
+    for (document, program) in [("README.md", "start"), ("docs/porting.md", "port")] {
+        let program = format!("{program}/src/main.rs");
+        let shown = sh.read_file(format!("../{document}"))?.contains(&sh.read_file(&program)?);
+        ensure!(shown, "{document} shows another program than examples-embedded/{program}");
+    }
     if filter.is_empty() {
         build.clippy(sh)?;
         build.as_the_readme_says(sh)?;
@@ -316,7 +318,9 @@ impl Build {
             return Ok(());
         }
         let tested = PROGRAMS.iter().map(|program| (program.package, program.machines.clone()));
-        let mut lints = BTreeSet::from([("flash", "timer", ARMV7M), ("start", "stm32f4", ARMV7M)]);
+        let documented = ["port", "start"].map(|package| (package, "stm32f4", ARMV7M));
+        let mut lints = BTreeSet::from([("flash", "timer", ARMV7M)]);
+        lints.extend(documented);
         for (package, machines) in tested.chain(MEASURED) {
             lints.extend(MACHINES[machines].iter().map(|on| (package, on.name, on.target)));
         }
