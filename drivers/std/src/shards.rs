@@ -301,7 +301,8 @@ impl Core {
         drop(strong);
         let signal = Signal::current();
         let waker = Waker::from(signal.clone());
-        let mut next = None;
+        // At once, whatever was asked of the thread that a forked child does not have.
+        let mut next = Some(Ticks::ZERO);
         loop {
             signal.clear();
             let asked = parker.attend(&waker);
@@ -619,5 +620,24 @@ mod tests {
         }
         // SAFETY: the claims came from there.
         claims.into_iter().for_each(|claim| unsafe { core.release(claim, false) });
+    }
+    /// As in a child, where the thread that was asked for room is not.
+    #[test]
+    fn a_new_thread_turns_although_its_predecessor_was_asked_for_room_only() {
+        let core = Core::new(Builder::default().without_thread());
+        let claim = core.arm(core.clock.now(), Waker::noop()).unwrap();
+        assert_eq!(core.parker.attend(Waker::noop()), crate::parker::TURN);
+        core.parker.ask_for_room();
+        let weak = Arc::downgrade(&core);
+        let thread = std::thread::spawn(move || Core::run(&weak, 1));
+        let start = Instant::now();
+        while core.shards[core.home()].metrics().is_none_or(|metrics| metrics.fired == 0) {
+            assert!(start.elapsed() < Duration::from_secs(120), "it does not turn");
+            thread::yield_now();
+        }
+        // SAFETY: the claim came from there.
+        unsafe { core.release(claim, false) };
+        drop(core);
+        thread.join().unwrap();
     }
 }
