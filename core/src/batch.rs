@@ -39,7 +39,8 @@ impl<'a, D: Driver> WakeBatch<'a, D> {
     /// Wakes them all. Not to be called while the store is held.
     pub(crate) fn wake(&mut self) {
         if PREFETCHES {
-            // For most executors the data is the task: the state, and what follows, in one line or two.
+            // For most executors the data is the task. It may begin near the end of a line, as an `Arc`'s does that
+            // the allocator has aligned to 16 bytes, and of what waking looks at most is in the first 40 to 48.
             for data in self.wakers.iter().map(|waker| waker.data().cast::<u8>()) {
                 prefetch(data);
                 prefetch(data.wrapping_add(40));

@@ -28,7 +28,7 @@ use crate::{Store, Ticks};
 const BITS: u32 = 5;
 const BUCKETS: usize = 64;
 /// A bucket is so many lists, by the slot's index. Following one list is waiting for one cache miss
-/// after the other; following eight is waiting for them together.
+/// after the other; following eight is waiting for them together. Where nothing can be prefetched, one will do.
 const LISTS: usize = if PREFETCHES { 8 } else { 1 };
 /// How many timers of a bucket `next` looks at to find the earliest.
 const LOOK: usize = 16;
@@ -179,8 +179,8 @@ impl<const N: usize> WheelMemory for WheelArrays<N> {
 /// A wheel of `LEVELS` levels over spans of 2^`G` ticks: set and remove in O(1), pop in O(log n)
 /// of those that are due in the same span.
 ///
-/// `G + 5 * LEVELS` must be at least 60, and there are 13 levels at most. A span that takes a millisecond or so suits. Takes 1 KiB a level,
-/// beside its memory. A few hundred timers are served faster by a [`HeapStore`](crate::HeapStore).
+/// `G + 5 * LEVELS` must be at least 60, and there are 13 levels at most. A span that takes a millisecond or
+/// so suits. Takes 256 bytes a level beside its memory; on x86-64 and AArch64, 2 KiB. A few hundred timers are served faster by a [`HeapStore`](crate::HeapStore).
 ///
 /// # Wake-ups to sort
 ///

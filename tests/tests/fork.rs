@@ -114,6 +114,22 @@ fn the_child_has_the_sleeps_that_were_armed_before() {
 }
 
 /// The child need not wait through the timer's own `block_on`.
+/// It asks its thread for room before that has turned for the first time. The sleep is for later than the alarm
+/// that it found set, so there is no other reason to turn.
+#[test]
+fn the_childs_pool_grows_before_its_thread_has_turned() {
+    /// As many as a pool has when it asks for room.
+    const SLOTS: usize = 18_176;
+
+    let _guard = ONE_AT_A_TIME.lock();
+    let timer = Timer::builder().shards(1).build().unwrap();
+    let mut sleeps = vec![polled(timer.sleep(Duration::from_millis(300)))];
+    sleeps.extend((1..SLOTS).map(|_| polled(timer.sleep(HOUR))));
+    assert_eq!(timer.metrics().slots, SLOTS as u64);
+    assert!(in_a_child(|| wait_for(timer.sleep(Duration::from_millis(500)))));
+    drop(sleeps);
+}
+
 #[test]
 fn the_child_may_wait_for_them_on_any_executor() {
     let _guard = ONE_AT_A_TIME.lock();

@@ -44,7 +44,7 @@ pub struct Metrics {
     pub vain_turns: u64,
     /// Wakers that panicked.
     pub waker_panics: u64,
-    /// Slots that there is memory for.
+    /// Slots that have been put to use. There may be memory for some more.
     pub slots: u64,
     /// How late the timers fired that a turn fired; a sleep that was polled after its deadline,
     /// and before the turn, is not among them.

@@ -14,11 +14,11 @@ use crate::sys::thread::{self, Thread};
 use crate::{Builder, Precision, clock, sys};
 
 /// Nothing was asked for.
-pub(crate) const NOTHING: u8 = 0;
+const NOTHING: u8 = 0;
 /// That there be room for more sleeps soon. It is not urgent.
 pub(crate) const ROOM: u8 = 1;
 /// A turn.
-pub(crate) const TURN: u8 = 2;
+const TURN: u8 = 2;
 
 /// The nudge of one timer. Whoever drives it registers a waker here, looks whether a turn is
 /// wanted, turns, and sleeps.
@@ -307,6 +307,19 @@ mod tests {
         let waker = unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &TABLE)) };
         PARKER.attend(&waker);
         assert!(PARKER.is_pended());
+    }
+
+    #[test]
+    fn who_asks_for_room_does_not_take_away_a_turn() {
+        let parker = Parker::new();
+        let asked = |requests: &[fn(&Parker)]| {
+            requests.iter().for_each(|request| request(&parker));
+            parker.attend(Waker::noop())
+        };
+        assert_eq!(asked(&[]), NOTHING);
+        assert_eq!(asked(&[Parker::ask_for_room]), ROOM);
+        assert_eq!(asked(&[Parker::ask_for_room, Parker::pend]), TURN);
+        assert_eq!(asked(&[Parker::pend, Parker::ask_for_room]), TURN);
     }
 
     /// The two steps of [`Parker::attend`], and the nudge that finds no waker between them.

@@ -286,8 +286,8 @@ impl Core {
     fn run(core: &Weak<Core>, generation: u32) {
         /// Nanoseconds until the next try: who panics in every turn is not to take a processor.
         const AFTER_A_PANIC: u64 = 1_000_000;
-        /// Nanoseconds before a deadline in which nothing else is done.
-        const SOON: u64 = 1_000_000;
+        /// Nanoseconds before a deadline in which nothing else is done: more than a part of that takes.
+        const SOON: u64 = 200_000;
 
         let Some(strong) = core.upgrade() else { return };
         if strong.driven.swap(generation, SeqCst) == generation {
@@ -308,16 +308,16 @@ impl Core {
             let asked = parker.attend(&waker);
             // Not held while asleep: the last handle ends the timer.
             let Some(core) = core.upgrade() else { return };
-            let now = core.clock.now();
-            if asked != ROOM || next.is_some_and(|next| next < now.after(SOON)) {
-                next = Some(now.after(AFTER_A_PANIC));
+            let quiet =
+                |next: Option<Ticks>| next.is_none_or(|next| core.clock.now().after(SOON) < next);
+            if asked != ROOM || !quiet(next) {
+                next = Some(core.clock.now().after(AFTER_A_PANIC));
                 // Wakers are contained, but a subscriber is not.
                 contain(|| next = core.drive(), |_| {});
             }
             let roused = || signal.is_set() || parker.is_pended();
-            let idle = || !roused() && next.is_none_or(|next| core.clock.now() < next);
-            // A part at a time, or what comes due meanwhile would be late.
-            while idle() && core.shards.iter().any(|shard| shard.slots().prepare()) {}
+            let prepare = || core.shards.iter().any(|shard| shard.slots().prepare());
+            while !roused() && quiet(next) && prepare() {}
             drop(core);
             sleeper.sleep(next, roused);
         }
@@ -605,19 +605,31 @@ mod tests {
     use super::*;
     use std::time::{Duration, Instant};
 
+    #[cfg(all(any(target_os = "linux", target_os = "android"), not(miri)))]
     #[test]
     fn the_thread_prepares_the_slots_that_come_next() {
         let core = Core::new(Builder::default().shards(1));
         let shard = &core.shards[0];
-        // One more than small segments have.
         let claim = || core.claim_with(Shard::claim_at_hand).unwrap();
-        let claims: Vec<_> = (0..16_129).map(|_| claim()).collect();
-        assert_eq!(shard.slots().capacity(), 18_176);
-        let start = Instant::now();
-        while shard.slots().unprepared().is_some() {
-            assert!(start.elapsed() < Duration::from_secs(120), "nobody does it");
-            thread::yield_now();
-        }
+        let prepared = || {
+            let start = Instant::now();
+            while shard.slots().unprepared().is_some() {
+                assert!(start.elapsed() < Duration::from_secs(120), "nobody does it");
+                thread::yield_now();
+            }
+        };
+        // As many as small segments have.
+        let mut claims: Vec<_> = (0..16_128).map(|_| claim()).collect();
+        prepared();
+        let turns = || between_turns(|| shard.metrics()).turns;
+        // The thread may be about to turn, as it was started, or was woken late; but not each time.
+        let without_a_turn = (0..8).any(|_| {
+            let before = turns();
+            claims.extend((0..2_048).map(|_| claim()));
+            prepared();
+            turns() == before
+        });
+        assert!(without_a_turn);
         // SAFETY: the claims came from there.
         claims.into_iter().for_each(|claim| unsafe { core.release(claim, false) });
     }
@@ -626,7 +638,7 @@ mod tests {
     fn a_new_thread_turns_although_its_predecessor_was_asked_for_room_only() {
         let core = Core::new(Builder::default().without_thread());
         let claim = core.arm(core.clock.now(), Waker::noop()).unwrap();
-        assert_eq!(core.parker.attend(Waker::noop()), crate::parker::TURN);
+        core.parker.attend(Waker::noop());
         core.parker.ask_for_room();
         let weak = Arc::downgrade(&core);
         let thread = std::thread::spawn(move || Core::run(&weak, 1));

@@ -2,7 +2,7 @@
 //! advances when the schedule says so. For the tests in `schedules`, under `cfg(shuttle)`.
 //!
 //! Only the driver is taken apart: the engine's calls are single steps here, save where they read the
-//! clock or call the driver. What happens inside them is loom's matter, see the core's models.
+//! clock, look up a slot or a node, or call the driver. What happens inside them is loom's matter, see the core's models.
 
 use std::sync::Mutex;
 
@@ -67,8 +67,12 @@ pub(crate) fn drivers() -> u64 {
     SYSTEM.drivers.load(SeqCst)
 }
 
-/// Memory is there.
+/// Memory is there, but whoever drives a timer does not know.
+pub(crate) const POPULATES: bool = true;
+
 pub(crate) fn populate(_: *mut u8, _: usize) {}
+
+pub(crate) fn no_large_pages(_: *mut u8, _: usize) {}
 
 /// There is no `fork` in these schedules.
 pub(crate) fn on_fork(_: extern "C" fn(), _: extern "C" fn(), _: extern "C" fn()) {}

@@ -51,9 +51,22 @@ pub(crate) fn name_thread(name: String) {
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }
 
-/// Has the kernel find memory for these pages now (madvise(2), `MADV_POPULATE_WRITE`, since Linux 5.14;
-/// before that it does nothing).
+/// Whether [`populate`] does anything.
+pub(crate) const POPULATES: bool = !cfg!(miri);
+
+/// Has the kernel find memory for these pages now (madvise(2), `MADV_POPULATE_WRITE`, since Linux 5.14; before
+/// that it does nothing).
 pub(crate) fn populate(start: *mut u8, len: usize) {
+    advise(start, len, libc::MADV_POPULATE_WRITE);
+}
+
+/// Has the kernel find memory a page of the usual size at a time, also if others are larger unasked: it may
+/// take milliseconds to find one of those.
+pub(crate) fn no_large_pages(start: *mut u8, len: usize) {
+    advise(start, len, libc::MADV_NOHUGEPAGE);
+}
+
+fn advise(start: *mut u8, len: usize, advice: libc::c_int) {
     if cfg!(miri) {
         return;
     }
@@ -62,17 +75,20 @@ pub(crate) fn populate(start: *mut u8, len: usize) {
     let before = start.addr() % page;
     let (start, len) = (start.wrapping_sub(before), (before + len).next_multiple_of(page));
     // SAFETY: these pages are the caller's, at least in part, and what is in them stays.
-    unsafe { libc::madvise(start.cast(), len, libc::MADV_POPULATE_WRITE) };
+    unsafe { libc::madvise(start.cast(), len, advice) };
 }
 
 #[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
+    use std::mem::MaybeUninit;
+    use std::ptr;
 
-    const LEN: usize = 4 << 20;
+    const PAGE: usize = 4_096;
+    const LEN: usize = 256 * PAGE;
 
-    fn page_faults() -> i64 {
-        let mut usage = std::mem::MaybeUninit::uninit();
+    fn page_faults() -> libc::c_long {
+        let mut usage = MaybeUninit::uninit();
         // SAFETY: there is room for what it writes, and it does so if it succeeds.
         unsafe {
             assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()), 0);
@@ -80,24 +96,29 @@ mod tests {
         }
     }
 
-    /// Page faults while memory is written that was asked for beforehand, or was not.
-    fn writing(populates: bool) -> i64 {
-        let mut memory = vec![0u8; LEN];
-        if populates {
-            populate(memory.as_mut_ptr(), LEN);
+    /// Page faults while fresh memory is written that was asked for beforehand, or was not.
+    fn writing(populates: bool) -> libc::c_long {
+        let (access, kind) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: the mapping is new, is written within its length, and is given back once.
+        unsafe {
+            let memory = libc::mmap(ptr::null_mut(), LEN, access, kind, -1, 0);
+            assert_ne!(memory, libc::MAP_FAILED);
+            if populates {
+                populate(memory.cast(), LEN);
+            }
+            let before = page_faults();
+            (0..LEN).step_by(PAGE).for_each(|at| memory.cast::<u8>().add(at).write_volatile(1));
+            let faults = page_faults() - before;
+            assert_eq!(libc::munmap(memory, LEN), 0);
+            faults
         }
-        let before = page_faults();
-        memory.iter_mut().step_by(4_096).for_each(|byte| *byte = 1);
-        let faults = page_faults() - before;
-        std::hint::black_box(&memory);
-        faults
     }
 
     #[test]
     fn memory_is_found_before_it_is_used() {
         // SAFETY: this asks about no memory at all.
-        let knows =
-            unsafe { libc::madvise(std::ptr::null_mut(), 0, libc::MADV_POPULATE_WRITE) } == 0;
+        let knows = unsafe { libc::madvise(ptr::null_mut(), 0, libc::MADV_POPULATE_WRITE) } == 0;
         assert!(writing(false) > 0);
         assert_eq!(writing(true) == 0, knows);
     }

@@ -23,7 +23,9 @@ mod plain;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 use plain as system;
 
-pub(crate) use system::{COARSE_LAG, coarse_nanos, minimise_timer_slack, now_nanos, populate};
+pub(crate) use system::{
+    COARSE_LAG, POPULATES, coarse_nanos, minimise_timer_slack, no_large_pages, now_nanos, populate,
+};
 #[cfg(feature = "clocks")]
 pub(crate) use system::{ClockChanges, boot_time};
 

@@ -34,4 +34,10 @@ pub(crate) fn minimise_timer_slack() {}
 pub(crate) fn name_thread(_name: String) {}
 
 /// The system finds memory when it is used.
+pub(crate) const POPULATES: bool = false;
+
+/// Does nothing.
 pub(crate) fn populate(_start: *mut u8, _len: usize) {}
+
+/// Does nothing.
+pub(crate) fn no_large_pages(_start: *mut u8, _len: usize) {}
