@@ -36,7 +36,7 @@ const SMALL: u32 = if cfg!(all(test, shuttle)) { 0 } else { 8_192 };
 fn step(segment: usize) -> u32 {
     match len(segment) {
         small @ ..=SMALL => small,
-        large => (large / 32).clamp(SMALL / 4, 65_536),
+        large => (large / 32).clamp(SMALL / 4, 16_384),
     }
 }
 
