@@ -187,7 +187,8 @@ impl<const N: usize> WheelMemory for WheelArrays<N> {
 /// of those that are due in the same span.
 ///
 /// `G + 5 * LEVELS` must be at least 60, and there are 13 levels at most. A span that takes a millisecond or
-/// so suits. Takes 256 bytes a level beside its memory; on x86-64 and AArch64, 2 KiB. A few hundred timers are served faster by a [`HeapStore`](crate::HeapStore).
+/// so suits. Takes 256 bytes a level beside its memory; on x86-64 and AArch64, 2 KiB. A few hundred timers are
+/// served faster by a [`HeapStore`](crate::HeapStore).
 ///
 /// # Wake-ups to sort
 ///

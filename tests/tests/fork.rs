@@ -113,7 +113,6 @@ fn the_child_has_the_sleeps_that_were_armed_before() {
     }));
 }
 
-/// The child need not wait through the timer's own `block_on`.
 /// It asks its thread for room before that has turned for the first time. The sleep is for later than the alarm
 /// that it found set, so there is no other reason to turn.
 #[test]
@@ -130,6 +129,7 @@ fn the_childs_pool_grows_before_its_thread_has_turned() {
     drop(sleeps);
 }
 
+/// The child need not wait through the timer's own `block_on`.
 #[test]
 fn the_child_may_wait_for_them_on_any_executor() {
     let _guard = ONE_AT_A_TIME.lock();

@@ -41,7 +41,7 @@ impl Workload for Fire {
         are armed beforehand by one thread, within the second before the first deadline (2.5 s for \
         a million). Lateness is read from the clock inside the waker. CPU is that of the whole \
         process from the first registration until the last sleep is dropped. Lost is who was not \
-        woken within 10 s.";
+        woken within 60 s.";
     const METRICS: &'static [Metric] = &[
         compared("CPU ns/timer", 0),
         compared("late p50 us", 1),

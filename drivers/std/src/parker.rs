@@ -16,7 +16,7 @@ use crate::{Builder, Precision, clock, sys};
 /// Nothing was asked for.
 const NOTHING: u8 = 0;
 /// That there be room for more sleeps soon. It is not urgent.
-pub(crate) const ROOM: u8 = 1;
+const ROOM: u8 = 1;
 /// A turn.
 const TURN: u8 = 2;
 
@@ -65,17 +65,17 @@ impl Parker {
         }
     }
 
-    /// What was asked for, which the caller will do now; a nudge from now on wakes `waker`, or is seen by
-    /// [`is_pended`](Self::is_pended).
+    /// The caller will do now what it was asked for; whether that is room, and no turn. A nudge from now on wakes
+    /// `waker`, or is seen by [`is_pended`](Self::is_pended).
     ///
     /// In this order: a nudge uses up the waker, so one that came between registering and
     /// forgetting it would leave neither. One that comes between forgetting and registering may
     /// find no waker, and those after it rely on it: so `waker` is woken for it. A loop of the
     /// program's own has nothing else to go by.
-    pub(crate) fn attend(&self, waker: &Waker) -> u8 {
+    pub(crate) fn attend(&self, waker: &Waker) -> bool {
         let asked = self.asked.swap(NOTHING, SeqCst);
         self.register(waker);
-        asked
+        asked == ROOM
     }
 
     fn register(&self, waker: &Waker) {
@@ -312,14 +312,14 @@ mod tests {
     #[test]
     fn who_asks_for_room_does_not_take_away_a_turn() {
         let parker = Parker::new();
-        let asked = |requests: &[fn(&Parker)]| {
+        let is_room_alone = |requests: &[fn(&Parker)]| {
             requests.iter().for_each(|request| request(&parker));
             parker.attend(Waker::noop())
         };
-        assert_eq!(asked(&[]), NOTHING);
-        assert_eq!(asked(&[Parker::ask_for_room]), ROOM);
-        assert_eq!(asked(&[Parker::ask_for_room, Parker::pend]), TURN);
-        assert_eq!(asked(&[Parker::pend, Parker::ask_for_room]), TURN);
+        assert!(!is_room_alone(&[]));
+        assert!(is_room_alone(&[Parker::ask_for_room]));
+        assert!(!is_room_alone(&[Parker::ask_for_room, Parker::pend]));
+        assert!(!is_room_alone(&[Parker::pend, Parker::ask_for_room]));
     }
 
     /// The two steps of [`Parker::attend`], and the nudge that finds no waker between them.

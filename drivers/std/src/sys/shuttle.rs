@@ -2,7 +2,8 @@
 //! advances when the schedule says so. For the tests in `schedules`, under `cfg(shuttle)`.
 //!
 //! Only the driver is taken apart: the engine's calls are single steps here, save where they read the
-//! clock, look up a slot or a node, or call the driver. What happens inside them is loom's matter, see the core's models.
+//! clock, look up a slot or a node, or call the driver. What happens inside them is loom's matter, see the
+//! core's models.
 
 use std::sync::Mutex;
 
