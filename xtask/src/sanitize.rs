@@ -3,15 +3,13 @@
 //! Tests that replace the allocator, forbid system calls, or take memory away from the program are
 //! left out: those would be about the sanitizer. A race or a leak is an error.
 //!
-//! The compiler is a nightly one, and its `std` is not instrumented. For the engine that matters
-//! little, because it synchronises with atomics of its own, which are. Where the std driver uses
-//! std's locks and counts, ThreadSanitizer sees races that are none; each is named in
-//! `xtask/sanitizers`, with the reason.
+//! The compiler is a nightly one. ThreadSanitizer has to see how std's locks and counts order what they
+//! guard, or it reports races that are none, so `std` is built with it. For the others rustup's will do.
 
 use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};
 
-use crate::shell::{self, Variables};
+use crate::shell;
 use crate::tools::{self, MIXED, NIGHTLY, TARGET};
 
 #[derive(clap::Args)]
@@ -27,10 +25,6 @@ pub(crate) struct Arguments {
 /// The tests with several threads.
 const CONCURRENT: [&str; 6] =
     ["conformance_std", "executors", "rules", "threadless", "threads", "virtual_time"];
-
-/// Not for ThreadSanitizer: executors hand tasks from thread to thread by std's locks, which it does
-/// not see, so that all that a task does looks like a race with what it did before.
-const EXECUTORS: [&str; 2] = ["executors", "virtual_clock"];
 
 /// The others. Left out are `no_allocation`, which replaces the allocator; `no_system_call`, which
 /// forbids system calls; `interrupted`, which protects memory and handles the faults; `fork` and
@@ -51,6 +45,9 @@ const THREAD: &str = "thread";
 const ADDRESS: &str = "address";
 const LEAK: &str = "leak";
 
+/// Does what they must report.
+const CONTROL: &str = "xtask/sanitizers/control.rs";
+
 pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     for sanitizer in [THREAD, ADDRESS, LEAK] {
         if arguments.only.as_deref().is_none_or(|only| only == sanitizer) {
@@ -68,20 +65,21 @@ pub(crate) fn concurrent(sh: &Shell) -> Result<()> {
 fn tests(sh: &Shell, sanitizer: &str, concurrent: bool) -> Result<()> {
     ensure!(cfg!(all(target_os = "linux", target_arch = "x86_64")), "only done on x86-64 Linux");
     tools::nightly(sh)?;
-    let flags = format!("-Zsanitizer={sanitizer} {MIXED}");
+    let (mut flags, mut std) = (format!("-Zsanitizer={sanitizer}"), None);
+    if sanitizer == THREAD {
+        tools::source_of_std(sh)?;
+        std = Some("-Zbuild-std");
+    } else {
+        flags = format!("{flags} {MIXED}");
+    }
     // A directory for each, or each would undo the others' builds.
     let directory = format!("target/sanitize/{sanitizer}");
-    // Tests run in the directories of their crates, so the path is a full one.
-    let known = sh.current_dir().join("xtask/sanitizers/thread.supp");
-    let known = format!("suppressions={}", known.display());
-    let set: &[_] = &[("RUSTFLAGS", &*flags), ("TSAN_OPTIONS", &*known)];
-    control(sh, sanitizer, &flags, &directory, set)?;
+    control(sh, sanitizer, &directory)?;
     let test = |crates: &[&str], tests: &[&str], features: &[&str]| {
         let command = cmd!(sh, "cargo {NIGHTLY} test --target {TARGET} --target-dir {directory}");
-        let tests = tests.iter().filter(|test| sanitizer != THREAD || !EXECUTORS.contains(test));
-        let command = command.arg("--lib").args(crates).args(features);
-        let command = command.args(tests.flat_map(|test| ["--test", test]));
-        shell::run_with(set, tools::outside(command))
+        let command = command.args(std).arg("--lib").args(crates).args(features);
+        let command = command.args(tests.iter().flat_map(|test| ["--test", test]));
+        shell::run_with(&[("RUSTFLAGS", &flags)], tools::outside(command))
             .with_context(|| format!("the {sanitizer} sanitizer has found something"))
     };
     let (core, std, suite) = ("moirai-timer-core", "moirai-timer-std", "moirai-timer-tests");
@@ -93,23 +91,17 @@ fn tests(sh: &Shell, sanitizer: &str, concurrent: bool) -> Result<()> {
     test(&["-p", std, "-p", suite], &FEATURED, &["--features", FEATURES])
 }
 
-/// Whether the sanitizer reports what it must, with the same flags and options.
-fn control(
-    sh: &Shell,
-    sanitizer: &str,
-    flags: &str,
-    directory: &str,
-    set: Variables<'_>,
-) -> Result<()> {
+/// Whether the sanitizer reports what it must.
+fn control(sh: &Shell, sanitizer: &str, directory: &str) -> Result<()> {
     const SAYS: [(&str, &str); 3] =
         [(THREAD, "data race"), (ADDRESS, "heap-use-after-free"), (LEAK, "detected memory leaks")];
     sh.create_dir(directory)?;
     let program = sh.current_dir().join(directory).join("control");
     let build = cmd!(sh, "rustc {NIGHTLY} --edition=2024 --target {TARGET} -o {program}");
-    let build = build.args(flags.split(' ')).arg("xtask/sanitizers/control.rs");
+    let build = build.arg(format!("-Zsanitizer={sanitizer}")).args([MIXED, CONTROL]);
     shell::run(tools::outside(build))?;
     let run = tools::outside(cmd!(sh, "{program} {sanitizer}")).ignore_status();
-    let said = shell::read_errors_with(set, run)?;
+    let said = shell::read_errors_with(&[], run)?;
     let wanted = SAYS.iter().find(|(name, _)| *name == sanitizer).map_or("", |(_, says)| says);
     ensure!(said.contains(wanted), "the {sanitizer} sanitizer did not report a {wanted}:\n{said}");
     Ok(())

@@ -91,12 +91,15 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
         }
     }
     if let Some(mut other) = other {
-        eprintln!("\n== what was done beside");
-        let status = other.wait()?;
-        eprint!("{}", fs::read_to_string(workspace::root().join(BESIDE_PRINTS))?);
-        summary.push(format!("{CROSS_BUILDS} and what follows: beside, see above"));
+        let passed = other.wait()?.success();
+        // What failed is what is read last.
+        if result.is_ok() || !passed {
+            eprintln!("\n== what was done beside");
+            eprint!("{}", fs::read_to_string(workspace::root().join(BESIDE_PRINTS))?);
+        }
+        summary.push(format!("{CROSS_BUILDS} and what follows: beside, see {BESIDE_PRINTS}"));
         result = result.and_then(|()| {
-            ensure!(status.success(), "what was done beside");
+            ensure!(passed, "what was done beside");
             Ok(())
         });
     } else if arguments.host_only {

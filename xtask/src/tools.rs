@@ -3,6 +3,8 @@
 //! They go under `target/tools`, so that nobody's own are replaced, and are built without optimisation
 //! and without what a debugger needs: they run for seconds, building them takes minutes.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail};
 use xshell::{Cmd, Shell, cmd};
 
@@ -14,8 +16,8 @@ pub(crate) const NIGHTLY: &str = "+nightly";
 pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Newer compilers refuse to link what a sanitizer has instrumented with a `std` that it has not.
-/// Only rustup's prebuilt `std` is to be had everywhere, and mixing them is fine: its atomics and
-/// locks are not seen into, its allocator and its calls of the C library are.
+/// Mixing them is fine where nothing is asked about the order of its locks and atomics: its allocator and
+/// its calls of the C library are seen.
 pub(crate) const MIXED: &str = "-Cunsafe-allow-abi-mismatch=sanitizer";
 
 const NO_SYMBOLS: &[(&str, &str)] = &[("CARGO_PROFILE_DEV_DEBUG", "0")];
@@ -65,6 +67,15 @@ pub(crate) fn install_version(
 /// Sees to it that there is a nightly compiler.
 pub(crate) fn nightly(sh: &Shell) -> Result<()> {
     toolchain(sh, "nightly")
+}
+
+/// Sees to it that the nightly compiler can build `std` anew.
+pub(crate) fn source_of_std(sh: &Shell) -> Result<()> {
+    let root = outside(cmd!(sh, "rustc {NIGHTLY} --print sysroot")).quiet().read()?;
+    if Path::new(&root).join("lib/rustlib/src/rust/library/Cargo.lock").exists() {
+        return Ok(());
+    }
+    shell::run(cmd!(sh, "rustup component add rust-src --toolchain nightly"))
 }
 
 /// Sees to it that there is a compiler of that name or number.
