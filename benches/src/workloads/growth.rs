@@ -41,7 +41,6 @@ impl Workload for Growth {
         compared("drop p99.99 us", 1),
         compared("drop max us", 0),
     ];
-    const REPEATED: bool = false;
     const ALONE: bool = true;
 
     fn measure<P: Peer>(&self, peer: &P) -> Sample {

@@ -9,7 +9,7 @@ use moirai_timer_core::Ticks;
 
 use crate::contain::contain;
 use crate::sys::sync::Arc;
-use crate::sys::sync::atomic::{AtomicBool, AtomicU8, Ordering::*};
+use crate::sys::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::*};
 use crate::sys::thread::{self, Thread};
 use crate::{Builder, Precision, clock, sys};
 
@@ -26,6 +26,8 @@ const TURN: u8 = 2;
 pub(crate) struct Parker {
     /// What the driver was asked for, and does not know of yet.
     asked: AtomicU8,
+    /// The processor of who asked for room last, if it is known.
+    asker: AtomicU32,
     driver: UnsafeCell<AtomicWaker>,
 }
 
@@ -33,8 +35,14 @@ pub(crate) struct Parker {
 unsafe impl Sync for Parker {}
 
 impl Parker {
+    const UNKNOWN: u32 = u32::MAX;
+
     pub(crate) const fn new() -> Self {
-        Parker { asked: AtomicU8::new(NOTHING), driver: UnsafeCell::new(AtomicWaker::new()) }
+        Parker {
+            asked: AtomicU8::new(NOTHING),
+            asker: AtomicU32::new(Self::UNKNOWN),
+            driver: UnsafeCell::new(AtomicWaker::new()),
+        }
     }
 
     fn driver(&self) -> &AtomicWaker {
@@ -58,11 +66,17 @@ impl Parker {
         }
     }
 
-    /// Asks for room, at the same cost.
-    pub(crate) fn ask_for_room(&self) {
+    /// Asks for room, at the same cost, from a processor.
+    pub(crate) fn ask_for_room(&self, from: Option<u32>) {
+        self.asker.store(from.unwrap_or(Self::UNKNOWN), Relaxed);
         if self.asked.compare_exchange(NOTHING, ROOM, SeqCst, SeqCst).is_ok() {
             self.driver().wake();
         }
+    }
+
+    /// Whether this runs on the processor of who asked for room: what the caller does for them, they wait for.
+    pub(crate) fn is_in_their_way(&self) -> bool {
+        sys::processor().is_some_and(|here| here == self.asker.load(Relaxed))
     }
 
     /// The caller will do now what it was asked for; whether that is room, and no turn. A nudge from now on wakes
@@ -317,9 +331,10 @@ mod tests {
             parker.attend(Waker::noop())
         };
         assert!(!is_room_alone(&[]));
-        assert!(is_room_alone(&[Parker::ask_for_room]));
-        assert!(!is_room_alone(&[Parker::ask_for_room, Parker::pend]));
-        assert!(!is_room_alone(&[Parker::pend, Parker::ask_for_room]));
+        let ask_for_room = |parker: &Parker| parker.ask_for_room(None);
+        assert!(is_room_alone(&[ask_for_room]));
+        assert!(!is_room_alone(&[ask_for_room, Parker::pend]));
+        assert!(!is_room_alone(&[Parker::pend, ask_for_room]));
     }
 
     /// The two steps of [`Parker::attend`], and the nudge that finds no waker between them.

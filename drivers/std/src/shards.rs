@@ -16,7 +16,7 @@ use crate::memory::{Segments, Wheel, memory};
 use crate::parker::Parker;
 use crate::sys::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 use crate::sys::sync::{Arc, Mutex};
-use crate::sys::{thread, thread_number};
+use crate::sys::{processor, thread, thread_number};
 use crate::trace::Teller;
 use crate::{Metrics, fork};
 
@@ -241,7 +241,7 @@ impl Core {
     /// Has the thread, if there is one, prepare the slots that will be put to use next.
     fn prepare_next(&self, shard: &Shard) {
         if matches!(self.config.drive, Drive::Thread(_)) && shard.slots().unprepared().is_some() {
-            self.parker.ask_for_room();
+            self.parker.ask_for_room(processor());
         }
     }
 

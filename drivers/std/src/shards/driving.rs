@@ -90,11 +90,17 @@ impl Core {
                 contain(|| next = core.drive(), |_| {});
             }
             let roused = || signal.is_set() || parker.is_pended();
-            let prepare = || core.shards.iter().any(|shard| shard.slots().prepare());
-            while !roused() && quiet(next) && prepare() {}
+            while !roused() && quiet(next) && core.prepare() {}
             drop(core);
             sleeper.sleep(next, roused);
         }
+    }
+
+    /// Prepares a part of the slots that are put to use next, unless those who asked for it would have to wait
+    /// meanwhile; whether there was something to do. The system lets a thread begin on the processor of who
+    /// woke it, and may leave it there for a tenth of a second, although another is idle.
+    fn prepare(&self) -> bool {
+        !self.parker.is_in_their_way() && self.shards.iter().any(|shard| shard.slots().prepare())
     }
 
     /// For the one who drives; says when to come back.
@@ -254,6 +260,8 @@ mod tests {
             let start = Instant::now();
             while shard.slots().unprepared().is_some() {
                 assert!(start.elapsed() < Duration::from_secs(120), "nobody does it");
+                // It may have been in the way of this thread.
+                core.parker.ask_for_room(None);
                 thread::yield_now();
             }
         };
@@ -273,13 +281,31 @@ mod tests {
         claims.into_iter().for_each(|claim| unsafe { core.release(claim, false) });
     }
 
+    #[cfg(all(any(target_os = "linux", target_os = "android"), not(miri)))]
+    #[test]
+    fn nothing_is_prepared_while_those_who_asked_wait_for_the_processor() {
+        let core = Core::new(Builder::default().without_thread().shards(1));
+        let slots = core.shards[0].slots();
+        while slots.unprepared().is_none() {
+            assert!(slots.grow());
+        }
+        // Between the two calls this thread may be moved.
+        let left_alone = (0..2).any(|_| {
+            core.parker.ask_for_room(crate::sys::processor());
+            !core.prepare() && slots.unprepared().is_some()
+        });
+        assert!(left_alone);
+        core.parker.ask_for_room(None);
+        assert!(core.prepare());
+    }
+
     /// As in a child, where the thread that was asked for room is not.
     #[test]
     fn a_new_thread_turns_although_its_predecessor_was_asked_for_room_only() {
         let core = Core::new(Builder::default().without_thread());
         let claim = core.arm(core.clock.now(), Waker::noop()).unwrap();
         core.parker.attend(Waker::noop());
-        core.parker.ask_for_room();
+        core.parker.ask_for_room(None);
         let weak = Arc::downgrade(&core);
         let thread = std::thread::spawn(move || Core::run(&weak, 1));
         let start = Instant::now();

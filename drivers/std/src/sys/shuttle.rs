@@ -68,6 +68,10 @@ pub(crate) fn drivers() -> u64 {
     SYSTEM.drivers.load(SeqCst)
 }
 
+pub(crate) fn processor() -> Option<u32> {
+    None
+}
+
 /// Memory is there, but whoever drives a timer does not know.
 pub(crate) const POPULATES: bool = true;
 

@@ -51,6 +51,15 @@ pub(crate) fn name_thread(name: String) {
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }
 
+/// The processor that this runs on now, if that can be told. Some nanoseconds.
+pub(crate) fn processor() -> Option<u32> {
+    if cfg!(miri) {
+        return None;
+    }
+    // SAFETY: this takes nothing, and fails with -1.
+    u32::try_from(unsafe { libc::sched_getcpu() }).ok()
+}
+
 /// Whether [`populate`] does anything.
 pub(crate) const POPULATES: bool = !cfg!(miri);
 

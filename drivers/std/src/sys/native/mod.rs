@@ -25,6 +25,7 @@ use plain as system;
 
 pub(crate) use system::{
     COARSE_LAG, POPULATES, coarse_nanos, minimise_timer_slack, no_large_pages, now_nanos, populate,
+    processor,
 };
 #[cfg(feature = "clocks")]
 pub(crate) use system::{ClockChanges, boot_time};

@@ -33,6 +33,11 @@ pub(crate) fn minimise_timer_slack() {}
 /// A forked child's thread has its process's name.
 pub(crate) fn name_thread(_name: String) {}
 
+/// Nobody is asked.
+pub(crate) fn processor() -> Option<u32> {
+    None
+}
+
 /// The system finds memory when it is used.
 pub(crate) const POPULATES: bool = false;
 
