@@ -24,7 +24,7 @@ are the same on every run: Cortex-M3 (`mps2-an385`), Cortex-M0 (`microbit`), RV3
 
 The alarm's interrupt, the task that it wakes, which asks for its next time, behind all others, and the
 interrupt or alarm that follows from this. Everything at `opt-level = 3`, with the clock in a variable:
-no hardware is in it. [The program](../../examples-embedded/bench/src/bin/instructions.rs).
+no driver is in it. [The program](../../examples-embedded/bench/src/bin/instructions.rs).
 
 A row of a `Sleep` includes the task's two polls, the slot and the command queue; a row of embassy's
 includes the queue alone (with its tasks: the next table). On the Cortex-M3 our generic queue may take

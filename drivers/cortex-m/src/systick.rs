@@ -59,8 +59,8 @@ const LEAST_OF_REFERENCE: u32 = 16;
 /// The exception's handler must not be kept waiting for 2^24 counts, 0.1 s at 168 MHz. It may have any
 /// priority. The clock may be read at any other, and where interrupts are masked.
 ///
-/// Setting an alarm masks interrupts for some 30 instructions, 45 on a Cortex-M0, and up to two counts
-/// of the clock.
+/// Setting an alarm masks interrupts for 25 instructions, 39 on a Cortex-M0, if a count takes about as long as
+/// one: two edges of the clock are waited for, so a slower clock adds up to two of its counts.
 ///
 /// # Before it is started
 ///
@@ -98,7 +98,7 @@ impl<const HZ: u64> SysTick<HZ> {
     /// factor of 16 at least, or the clock drifts. That of many STM32 is an eighth of it: take
     /// [`SystClkSource::Core`] there.
     ///
-    /// Masks interrupts for some 35 instructions and up to two counts of the clock, twice.
+    /// Masks interrupts for some 30 instructions and up to two counts of the clock, twice.
     pub fn start(&self, source: SystClkSource) {
         self.clock.start(source);
     }

@@ -10,7 +10,7 @@
 //! | `held_up` | the program masks interrupts for longer than several deadlines |
 //! | `wraps` | the counter wraps, or carries, under load |
 //! | `far` | a sleep is longer than SysTick's counter |
-//! | `idle` | nothing is armed, and no interrupt comes |
+//! | `idle` | nothing is armed: no interrupt comes but what keeps a narrow counter's time |
 //! | `no_drift` | SysTick is restarted all the time, beside a counter that is not |
 //!
 //! The interrupts of `preempted`, `storm` and `delayed` come from the machine's second timer, `board::other`.
