@@ -31,7 +31,7 @@ pub enum Precision {
     Default,
     /// Parks until a little before the deadline and spins for the rest, always: a microsecond late, or a few
     /// when timers are rare, as long as there is a processor free. How early is learned from how late
-    /// the system has been, so each wake-up costs 50 to 150 us of processor time; from 50,000 timers a second
+    /// the system has been, so each wake-up costs 50 to 200 us of processor time; from 50,000 timers a second
     /// on, the thread takes a whole processor.
     Exact,
 }
