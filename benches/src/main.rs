@@ -160,10 +160,10 @@ impl Bench<'_> {
         if !arguments.only.is_empty() && !arguments.only.contains(&this) {
             return Ok(());
         }
-        self.results.begin::<W>();
+        let repeat = if W::REPEATED && !arguments.quick { arguments.repeat } else { 1 };
+        self.results.begin::<W>(repeat);
         let mut names = self.names.clone();
         names.retain(|name| W::HAS_PRECISION || !name.is_precision());
-        let repeat = if W::REPEATED && !arguments.quick { arguments.repeat } else { 1 };
         for (number, variant) in variants.into_iter().enumerate() {
             if arguments.alone.is_some_and(|only| only != number) {
                 continue;

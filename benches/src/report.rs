@@ -32,7 +32,11 @@ pub fn write(results: &Results, directory: &Path) -> io::Result<PathBuf> {
     let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
     let mut text = format!("# {date}\n\n{}", preface(results));
     for section in &results.sections {
-        let _ = write!(text, "\n## {}\n\n{}\n", section.name, section.about);
+        let _ = write!(text, "\n## {}\n\n{}", section.name, section.about);
+        if section.runs > 1 {
+            let _ = write!(text, " Medians of {} runs.", section.runs);
+        }
+        text.push('\n');
         if let Some(svg) = chart::of(section) {
             let file = format!("{date}-{}.svg", section.name);
             fs::write(directory.join(&file), svg)?;

@@ -17,6 +17,8 @@ pub struct Results {
 pub struct Section {
     pub name: &'static str,
     pub about: &'static str,
+    /// How often each variant was run.
+    pub runs: u32,
     pub metrics: &'static [Metric],
     pub rows: Vec<Row>,
 }
@@ -34,9 +36,9 @@ pub struct Row {
 
 impl Results {
     /// The rows that follow are of this workload.
-    pub fn begin<W: Workload>(&mut self) {
+    pub fn begin<W: Workload>(&mut self, runs: u32) {
         let (name, about, metrics) = (W::NAME, W::ABOUT, W::METRICS);
-        self.sections.push(Section { name, about, metrics, rows: Vec::new() });
+        self.sections.push(Section { name, about, runs, metrics, rows: Vec::new() });
     }
 
     pub fn push(&mut self, row: Row) {

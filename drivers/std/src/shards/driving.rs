@@ -97,7 +97,7 @@ impl Core {
     }
 
     /// Prepares a part of the slots that are put to use next, unless those who asked for it would have to wait
-    /// meanwhile; whether there was something to do. The system lets a thread begin on the processor of who
+    /// meanwhile; whether it did. The system lets a thread begin on the processor of who
     /// woke it, and may leave it there for a tenth of a second, although another is idle.
     fn prepare(&self) -> bool {
         !self.parker.is_in_their_way() && self.shards.iter().any(|shard| shard.slots().prepare())
