@@ -35,6 +35,7 @@ pub(crate) struct Parker {
 unsafe impl Sync for Parker {}
 
 impl Parker {
+    /// No processor has this number.
     const UNKNOWN: u32 = u32::MAX;
 
     pub(crate) const fn new() -> Self {

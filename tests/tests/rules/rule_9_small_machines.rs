@@ -1,6 +1,7 @@
 //! 64-bit fields on 32-bit machines, and compare-and-swap on those that have none, come from
 //! `portable-atomic`; the program picks the implementation of `critical-section`, the library never
-//! does; no section of the core's with interrupts off grows with the number of timers.
+//! does; no section with interrupts off grows with the number of timers. (One does, by a few levels of a heap: that of
+//! the wakers under `embassy_time`, `docs/decisions/0013-embassys-wakers-share-one-slot.md`.)
 //!
 //! The behaviour is tested where such machines are: in the firmware. What can be seen here is that
 //! the core does not reach past its own door to them.

@@ -97,8 +97,8 @@ impl Core {
     }
 
     /// Prepares a part of the slots that are put to use next, unless those who asked for it would have to wait
-    /// meanwhile; whether it did. The system lets a thread begin on the processor of who
-    /// woke it, and may leave it there for a tenth of a second, although another is idle.
+    /// meanwhile; whether it did. The system may let a thread begin on the processor of who woke it, and leave
+    /// it there for a tenth of a second, although another is idle.
     fn prepare(&self) -> bool {
         !self.parker.is_in_their_way() && self.shards.iter().any(|shard| shard.slots().prepare())
     }
@@ -289,7 +289,7 @@ mod tests {
         while slots.unprepared().is_none() {
             assert!(slots.grow());
         }
-        // Between the two calls this thread may be moved.
+        // If this thread is moved between the two calls, a part is prepared; there is another.
         let left_alone = (0..2).any(|_| {
             core.parker.ask_for_room(crate::sys::processor());
             !core.prepare() && slots.unprepared().is_some()
